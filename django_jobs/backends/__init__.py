@@ -1,0 +1,1 @@
+"""Stores behind the ports: one folder or module per technology, none knows another."""

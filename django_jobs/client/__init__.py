@@ -1,0 +1,1 @@
+"""What a project imports: tasks, sending their jobs, and handles on them."""

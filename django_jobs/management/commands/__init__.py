@@ -1,0 +1,1 @@
+"""Commands parse, build and run; they hold no loop and no signal handling."""

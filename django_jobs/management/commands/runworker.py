@@ -1,0 +1,290 @@
+"""`manage.py runworker`: parse, build, run. What a worker does is in `django_jobs.worker`."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
+from django.db import connections as database_connections
+from django.utils import autoreload
+
+from django_jobs import __version__
+from django_jobs.apps import sync_definitions
+from django_jobs.connections import connections
+from django_jobs.core.options import check_queue, soft_above_hard
+from django_jobs.exceptions import BrokerUnavailable, NotMigrated, TaskError
+from django_jobs.execution.around import around_jobs
+from django_jobs.management.beats import beat_in_worker, look_at_tables
+from django_jobs.management.project import EXIT_CONFIG, import_failure
+from django_jobs.ports.broker import Broker
+from django_jobs.ports.outbox import Outbox
+from django_jobs.registry import registry
+from django_jobs.worker import banner
+from django_jobs.worker.logs import LogFormat, configure
+from django_jobs.worker.options import PoolKind, WorkerOptions
+from django_jobs.worker.setup import WorkerSetup
+from django_jobs.worker.solo import Solo
+from django_jobs.worker.supervisor import Supervisor
+from django_jobs.worker.unkept import unkept_limits
+
+logger = logging.getLogger("django_jobs.worker")
+
+RELOADER_PID: Final = "DJANGO_JOBS_RELOADER_PID"
+
+EPILOG: Final = """
+examples:
+  manage.py runworker                              all queues, a process per CPU
+  manage.py runworker --queues mail=3,default      mail is asked first three times of four
+  manage.py runworker --beat                       with a beat: schedules fire, too
+  manage.py runworker --burst                      do what is due, then end
+  manage.py runworker --pool solo                  one process: breakpoint() works
+
+signals: TERM and INT stop gracefully, a second one at once; QUIT writes all stacks to stderr.
+exit codes: 0 stopped or drained, 1 error, 2 usage, 78 a jobs module or the settings cannot be used.
+"""
+
+
+class Command(BaseCommand):
+    """Run jobs until stopped."""
+
+    help = "Run jobs: take them from the queues, run them, keep their results."
+    requires_system_checks = []  # what a worker needs is looked at in `handle`, and said better
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_argument_group("what to run")
+        what.add_argument("--queues", type=_weights, help="names with weights, as a,b=2; without it all queues")
+        what.add_argument("--exclude-queues", type=_names, default=frozenset(), help="names that are left to others")
+        what.add_argument("--burst", action="store_true", help="end once nothing is due any more")
+        what.add_argument("--max-jobs", type=_positive, help="end after so many jobs")
+        how = parser.add_argument_group("how to run it")
+        how.add_argument("--concurrency", "-c", type=_positive, help="default: number of CPUs; 2 on SQLite")
+        how.add_argument("--pool", choices=[kind.value for kind in PoolKind], default=PoolKind.PROCESSES.value)
+        how.add_argument("--threads", type=_positive, default=1, help="threads in each process (1)")
+        how.add_argument("--async-slots", type=_positive, default=100, help="coroutine jobs in each process (100)")
+        how.add_argument("--max-jobs-per-child", type=_positive, help="replace a process after so many jobs")
+        how.add_argument(
+            "--max-memory-per-child", type=_positive, help="replace a process that has grown to so many MiB"
+        )
+        how.add_argument("--soft-time-limit", type=_limit, help="seconds, for tasks without limits: raise in the job")
+        how.add_argument("--time-limit", type=_limit, help="seconds, for tasks without limits: kill the process")
+        how.add_argument("--beat", action="store_true", help="also enqueue what schedules say, as runbeat does")
+        how.add_argument("--grace-seconds", type=_seconds, help="for running jobs after a stop (GRACE_SECONDS)")
+        how.add_argument("--name", help="the worker's name (host.pid)")
+        how.add_argument("--log-format", choices=[kind.value for kind in LogFormat], default=LogFormat.TEXT.value)
+        how.add_argument("--reload", action="store_true", default=None, help="start again when code changes (DEBUG)")
+        how.add_argument("--no-reload", action="store_false", dest="reload")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        reload = settings.DEBUG if options["reload"] is None else options["reload"]
+        if reload and options["pool"] != PoolKind.SOLO.value:
+            autoreload.run_with_reloader(_run_again_and_again)
+            return
+        if options["beat"] and options["pool"] == PoolKind.SOLO.value:
+            raise CommandError(
+                "--pool solo starts no process, so --beat cannot be. Start runbeat beside it.", returncode=2
+            )
+        log_format = LogFormat(options["log_format"])
+        configure(log_format, verbosity=options["verbosity"])
+        setup = self._build(options)
+        if not self._look_at_broker():
+            setup = replace(setup, catch_up=_catch_up)
+        if options["beat"]:
+            look_at_tables()
+        for text in unkept_limits(setup):
+            logger.warning(text)
+        self._greet(setup, connections.broker.describe(), log_format, options["verbosity"])
+        database_connections.close_all()
+        connections.broker.close()
+        make = Solo if setup.options.pool is PoolKind.SOLO else Supervisor
+        code = make(setup, on_ready=lambda: logger.info("Ready: the broker answers.")).run()
+        if code:
+            sys.exit(code)
+
+    def _build(self, options: dict[str, Any]) -> WorkerSetup:
+        try:
+            policy = connections.policy
+            specs = list(registry)
+            plans = {spec.name: spec.options_over(policy.task_defaults) for spec in specs}
+            around = around_jobs(policy)
+        except (ImproperlyConfigured, TaskError) as error:
+            raise CommandError(str(error), returncode=EXIT_CONFIG) from error
+        except Exception as error:
+            raise CommandError(import_failure(error), returncode=EXIT_CONFIG) from error
+        return WorkerSetup(
+            options=_worker_options(options, policy.grace_seconds),
+            policy=policy,
+            find=registry.get,
+            tasks=tuple(plans),
+            at_most_once=tuple(name for name, plan in plans.items() if not plan.acks_late),
+            open_broker=_own_broker,
+            open_results=lambda: connections.results,
+            open_lock=connections.lock,
+            open_outbox=None if connections.broker.in_transaction else _own_outbox,
+            around=around,
+            version=__version__,
+            beat=beat_in_worker if options["beat"] else None,
+        )
+
+    def _look_at_broker(self) -> bool:
+        """Say whether the broker answers; a store that is down now may come back, missing tables will not."""
+        try:
+            connections.broker.ready_queues()
+            for name, detail in connections.broker.risks().items():
+                logger.warning("The broker endangers jobs (%s): %s. See `manage.py check --deploy`.", name, detail)
+            sync_definitions()
+        except NotMigrated as error:
+            raise CommandError(f"{error} The worker was not started: run manage.py migrate first.") from error
+        except BrokerUnavailable as error:
+            logger.warning("%s The worker starts and goes on trying.", error)
+            return False
+        return True
+
+    def _greet(self, setup: WorkerSetup, broker: str, log_format: LogFormat, verbosity: int) -> None:
+        module = settings.SETTINGS_MODULE or "(configured by hand)"
+        if log_format is LogFormat.JSON:
+            logger.info("Starting.", extra={"fields": banner.fields(setup, settings_module=module, broker=broker)})
+        elif verbosity:
+            text = banner.lines(setup, settings_module=module, broker=broker, list_tasks=verbosity > 1)
+            self.stdout.write("\n".join(text))
+            self.stdout.flush()
+
+
+def _own_outbox() -> Outbox:
+    return connections.outbox.own()
+
+
+def _catch_up() -> None:
+    """Do what could not be done at the start; in the keeper, which has no connection of the project's but this one."""
+    try:
+        sync_definitions()
+    except DatabaseError as error:
+        logger.warning("The task definitions were not brought up to date: %s. The next worker does it.", error)
+    finally:
+        database_connections.close_all()
+
+
+def _own_broker() -> Broker:
+    return connections.broker.own()
+
+
+def _worker_options(options: dict[str, Any], grace_seconds: float) -> WorkerOptions:
+    queues, excluded = options["queues"], options["exclude_queues"]
+    if queues is not None and not set(queues) - excluded:
+        raise CommandError("--exclude-queues leaves none of --queues.", returncode=2)
+    if problem := soft_above_hard(options["soft_time_limit"], options["time_limit"]):
+        raise CommandError(problem, returncode=2)
+    grace = options["grace_seconds"]
+    reloader = os.environ.get(RELOADER_PID)
+    return WorkerOptions(
+        name=options["name"] or f"{socket.gethostname()}.{os.getpid()}",
+        pool=PoolKind(options["pool"]),
+        concurrency=options["concurrency"] or _default_concurrency(),
+        threads=options["threads"],
+        async_slots=options["async_slots"],
+        queues=queues,
+        excluded=excluded,
+        burst=options["burst"],
+        max_jobs=options["max_jobs"],
+        max_jobs_per_child=options["max_jobs_per_child"],
+        max_memory_per_child=options["max_memory_per_child"],
+        grace_seconds=grace_seconds if grace is None else grace,
+        soft_time_limit=options["soft_time_limit"],
+        time_limit=options["time_limit"],
+        reloader_pid=int(reloader) if reloader else None,
+    )
+
+
+def _default_concurrency() -> int:
+    """Return the number of CPUs that this process may use; 2 where one writer at a time is all that there is."""
+    policy = connections.policy
+    if policy.broker == "database" and database_connections[policy.database].vendor == "sqlite":
+        return 2
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _run_again_and_again() -> None:
+    """Run the worker in a process of its own, beside Django's reloader, which replaces this one on a change.
+
+    The worker forks, and so cannot live in the thread that the reloader gives.
+    """
+    registry.discover()  # so that the reloader watches the jobs modules
+    command = [*autoreload.get_child_arguments(), "--no-reload"]
+    worker = subprocess.Popen(command, env=os.environ | {RELOADER_PID: str(os.getpid())})
+    stopping = threading.Event()
+    atexit.register(_end, worker, stopping)
+    code = worker.wait()
+    if stopping.is_set():
+        return  # this process is about to end with the status that makes the reloader start another
+    if code:
+        logger.warning("The worker has ended with status %d. It starts again when code changes.", code)
+    else:
+        os._exit(0)  # from this thread nothing else ends the reloader
+
+
+def _end(worker: subprocess.Popen[bytes], stopping: threading.Event) -> None:
+    """Stop the worker gracefully; it kills what does not end within its grace."""
+    stopping.set()
+    if worker.poll() is None:
+        worker.terminate()
+        worker.wait()
+
+
+def _weights(text: str) -> dict[str, int]:
+    weights: dict[str, int] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = item.partition("=")
+        weights[_checked(check_queue, name.strip())] = _positive(weight) if weight else 1
+    if not weights:
+        raise ArgumentTypeError("it names no queue; an example is: mail=3,default")
+    return weights
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(_checked(check_queue, name.strip()) for name in text.split(",") if name.strip())
+
+
+def _checked(check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"it is a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 10**9:
+        raise ArgumentTypeError(f"it is a duration in seconds, 0 or more, not {text!r}")
+    return seconds
+
+
+def _limit(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise ArgumentTypeError("a limit of time is above 0 seconds")
+    return seconds

@@ -1,0 +1,1 @@
+"""The verbs of the `jobs` command, one file each."""

@@ -1,0 +1,1 @@
+"""Tables of django_jobs; additive only."""

@@ -1,0 +1,25 @@
+"""Lives of workers, renewed by their keepers."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Session(models.Model):
+    """One life of one worker; its id owns what its children have claimed."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    worker = models.CharField(max_length=255)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    state = models.CharField(max_length=16)
+    started_us = models.BigIntegerField()
+    renewed_us = models.BigIntegerField()
+    renewals = models.BigIntegerField()
+    details = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.worker

@@ -1,0 +1,1 @@
+"""The inside of `runworker`, usable without the command."""

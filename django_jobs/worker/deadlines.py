@@ -1,0 +1,78 @@
+"""A child's side of the limits of time: it publishes when they are reached, and raises the soft one in the job.
+
+The supervisor does the rest (see `enforcer`): no timer runs in the child, and a job without limits pays nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+from django_jobs.exceptions import SoftTimeLimitExceeded
+from django_jobs.execution.limits import Limits
+from django_jobs.worker.layout import Word
+from django_jobs.worker.slots import ChildSlots, Shared
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+class Deadlines(Limits):
+    """The limits of the jobs of one child. Soft ones of plain functions are kept for jobs in the main thread only."""
+
+    def __init__(
+        self,
+        *,
+        shared: Shared,
+        slots: ChildSlots,
+        poke_supervisor: Callable[[], None],
+        clock: Callable[[], float],
+        in_main_thread: bool,
+    ) -> None:
+        self._shared = shared
+        self._slots = slots
+        self._poke_supervisor = poke_supervisor
+        self._clock = clock
+        self._in_main_thread = in_main_thread
+        self._armed: tuple[int, float] | None = None
+        """Place and soft limit of the job whose function the main thread is inside of."""
+        if in_main_thread:
+            self._take_signal()
+
+    def begin(self, place: int, *, soft_seconds: float | None, hard_seconds: float | None) -> None:
+        now = self._clock()
+        soft_at = now + soft_seconds if soft_seconds is not None and self._in_main_thread else 0.0
+        hard_at = now + hard_seconds if hard_seconds is not None else 0.0
+        if not soft_at and not hard_at:
+            return
+        self._slots.limit(place, soft_at=soft_at, hard_at=hard_at)
+        # The supervisor writes that word before it looks at the table, so that it either sees the limits or is poked.
+        if min(soft_at or hard_at, hard_at or soft_at) < self._shared.floats[Word.LIMITS_AT]:
+            self._poke_supervisor()
+
+    def arm(self, place: int, soft_seconds: float | None) -> None:
+        if soft_seconds is not None and self._in_main_thread:
+            self._armed = place, soft_seconds
+
+    def disarm(self) -> None:
+        self._armed = None
+
+    def end(self, place: int) -> None:
+        self._slots.unlimit(place)
+
+    def _take_signal(self) -> None:
+        with suppress(AttributeError, ValueError):  # Windows has no such signal; another thread than the main one
+            signal.signal(signal.SIGUSR1, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the job that the supervisor meant; a signal that comes after its end is for nobody."""
+        armed = self._armed
+        if armed is None or not self._slots.is_soft_due(armed[0]):
+            return
+        self._armed = None
+        text = f"The job has reached its soft limit of {armed[1]:g} s."
+        logger.warning("%s It was here:\n%s", text, "".join(traceback.format_stack(frame, limit=20)).rstrip())
+        raise SoftTimeLimitExceeded(text)

@@ -1,0 +1,84 @@
+"""What one worker was asked to do, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django_jobs.core.policy import Policy
+
+
+class PoolKind(StrEnum):
+    """How the slots of a worker are made."""
+
+    PROCESSES = "processes"
+    """`concurrency` children, each with `threads` runners."""
+    THREADS = "threads"
+    """One child with `concurrency` runner threads."""
+    ASYNCIO = "asyncio"
+    """One child with `concurrency` coroutines; other jobs run one at a time in it."""
+    SOLO = "solo"
+    """No child: the first process works itself, so that breakpoint() has the terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """The options of `runworker`, checked, with every default filled in."""
+
+    name: str
+    pool: PoolKind = PoolKind.PROCESSES
+    concurrency: int = 1
+    threads: int = 1
+    async_slots: int = 100
+    queues: Mapping[str, int] | None = None
+    """Queue -> weight; None takes all queues, also later ones."""
+    excluded: frozenset[str] = frozenset()
+    burst: bool = False
+    """End once nothing is due any more."""
+    max_jobs: int | None = None
+    """End after so many jobs, over all children."""
+    max_jobs_per_child: int | None = None
+    max_memory_per_child: int | None = None
+    """MiB of resident memory at which a child is replaced after its job."""
+    grace_seconds: float = 25.0
+    soft_time_limit: float | None = None
+    """Seconds, for tasks that have no limits of their own."""
+    time_limit: float | None = None
+    reloader_pid: int | None = None
+    """Stop when this parent is gone; None for no reloader."""
+
+    @property
+    def children(self) -> int:
+        """How many processes run jobs."""
+        return self.concurrency if self.pool is PoolKind.PROCESSES else 1
+
+    @property
+    def runners(self) -> int:
+        """Threads per child that run jobs."""
+        return {PoolKind.PROCESSES: self.threads, PoolKind.THREADS: self.concurrency}.get(self.pool, 1)
+
+    @property
+    def coroutines(self) -> int:
+        """Coroutine jobs that one child runs at a time."""
+        return self.concurrency if self.pool is PoolKind.ASYNCIO else self.async_slots
+
+    @property
+    def slots(self) -> str:
+        """Say in words what runs at a time."""
+        match self.pool:
+            case PoolKind.PROCESSES if self.threads > 1:
+                return f"{self.concurrency} processes x {self.threads} threads"
+            case PoolKind.PROCESSES:
+                return f"{self.concurrency} process{'' if self.concurrency == 1 else 'es'}"
+            case PoolKind.THREADS:
+                return f"{self.concurrency} threads in one process"
+            case PoolKind.ASYNCIO:
+                return f"{self.concurrency} coroutines in one process"
+            case _:
+                return "1, in the worker's own process"
+
+
+def fence_seconds(policy: Policy) -> float:
+    """Return how long after a renewal was sent its session may claim and start: 2/3 of the timeout."""
+    return policy.session_timeout_seconds * 2 / 3

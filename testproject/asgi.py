@@ -1,0 +1,11 @@
+"""The test project's ASGI application."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "testproject.settings.sqlite")
+
+application = get_asgi_application()

@@ -1,0 +1,1 @@
+"""A small shop: the app that the examples of the documentation belong to."""

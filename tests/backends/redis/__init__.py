@@ -1,0 +1,1 @@
+"""Tests of the Redis backend: servers of their own for everything that hurts."""

@@ -1,0 +1,7 @@
+"""How long Hypothesis tries."""
+
+from __future__ import annotations
+
+from tests import profiles
+
+profiles.load()

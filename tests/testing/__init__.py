@@ -1,0 +1,1 @@
+"""Tests of what projects and third-party stores use in their tests."""
