@@ -124,7 +124,11 @@ def _risk(name: str, detail: str) -> CheckMessage | None:
         return _warning(6, text, "Set maxmemory-policy to noeviction: then an enqueue fails with BrokerFull instead.")
     if name == "persistence":
         text = f"Redis keeps jobs in memory only ({detail}): all of them are lost when it restarts."
-        return _warning(7, text, "Set appendonly to yes; appendfsync everysec survives a crash of its process.")
+        return _warning(
+            7,
+            text,
+            "Set appendonly to yes; by everysec a crash loses 2 s at most, by always nothing.",
+        )
     if name == "version":
         text = f"Redis is {detail}; 6.2 is the oldest that has the commands which are used."
         return _warning(8, text, "Use Redis 6.2, Valkey 7.2, or newer.")

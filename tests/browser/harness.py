@@ -13,6 +13,7 @@ from typing import Any, Final
 from playwright.sync_api import Page
 
 from tests.integration.harness import until
+from tests.ports import free_port
 from tests.services import Database
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ class Site:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.bank = folder / "bank.json"
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._folder = folder
         self._environment = {
             **os.environ,
@@ -117,12 +118,6 @@ class Complaints:
     def _answered(self, response: Any) -> None:
         if response.status >= 400:
             self.found.append(f"{response.status}: {response.url}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(address: str) -> bool:

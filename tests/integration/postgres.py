@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from tests.ports import free_port
 from tests.services import IN_CI, Database
 
 PROGRAMS: Final = "/usr/lib/postgresql"
@@ -40,9 +40,7 @@ class PrivatePostgres:
         if os.geteuid() == 0:  # it refuses to run as root
             self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
             shutil.chown(folder, pwd.getpwnam("postgres").pw_uid)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions")
 
     @property

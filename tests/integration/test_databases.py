@@ -20,6 +20,7 @@ from django.db import connections as django_connections
 
 from tests.integration.harness import ROOT, SETTINGS, Site, until
 from tests.integration.site import jobs
+from tests.ports import free_port
 from tests.services import IN_CI, Database
 
 JOBS = 400
@@ -108,9 +109,7 @@ def pooler(database: Database, folder: Path) -> Iterator[Database]:
         (pytest.fail if IN_CI else pytest.skip)("PgBouncer is not installed")
     assert program is not None
     parts = urlsplit(database.url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     users = folder / "users.txt"
     users.write_text(f'"{parts.username}" ""\n')
     settings = folder / "pgbouncer.ini"

@@ -21,7 +21,7 @@ RESUME_SECONDS = 6.0
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path, appendonly="yes")
+    server = Server(tmp_path, appendonly="yes", appendfsync="always")
     yield server.start()
     server.stop()
 

@@ -130,7 +130,10 @@ class Soak:
         for number in range(RESTARTS):
             self.over.wait(SOAK_SECONDS / RESTARTS)
             down = time.monotonic()
-            self.server.stop(signal.SIGKILL if number % 2 else signal.SIGTERM)
+            if number % 2:
+                self.server.crash()
+            else:
+                self.server.stop(signal.SIGTERM)
             self.server.start()
             self.faults.restarts.append((down, time.monotonic()))
 

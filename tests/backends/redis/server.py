@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,19 +15,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.ports import free_port
 from tests.services import IN_CI
 
 START_SECONDS: Final = 20.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on; below 50000, so that a cluster's second port is one too."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 50_000:
-            return port
 
 
 def find_program(name: str) -> str:
@@ -110,6 +100,16 @@ class Server:
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    def crash(self) -> None:
+        """End it by kill -9 once everything that it has answered is in its append-only file.
+
+        By everysec it answers before it writes while an fsync is under way: what is lost then is Redis's own loss, and
+        would hide ours.
+        """
+        with self.client() as client:
+            client.config_set("appendfsync", "always")
+        self.stop(signal.SIGKILL)
 
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it, by kill -9 unless another signal is given, and wait."""

@@ -15,7 +15,8 @@ from django_jobs.backends.redis import RedisBroker
 from django_jobs.core.policy import Policy
 from django_jobs.exceptions import BrokerFull, BrokerUnavailable
 from django_jobs.testing.child import Child, make_message
-from tests.backends.redis.server import Server, free_port
+from tests.backends.redis.server import Server
+from tests.ports import free_port
 
 PRODUCER_SECONDS = 3.0
 
@@ -155,7 +156,8 @@ def test_forgotten_scripts_are_sent_again(server: Server) -> None:
 
 
 def test_a_broker_goes_on_after_a_restart(make_server: Callable[..., Server]) -> None:
-    server = make_server(appendonly="yes").start()
+    # By everysec an answered write may wait up to 2 s for an fsync under way, and is lost with the process.
+    server = make_server(appendonly="yes", appendfsync="always").start()
     broker = open_broker(server.url)
     child = Child(broker)
     broker.enqueue_many([make_message("a"), make_message("b")])

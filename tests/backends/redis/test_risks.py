@@ -11,7 +11,8 @@ from django.test import override_settings
 from django_jobs import checks
 from django_jobs.backends.redis import RedisBroker
 from django_jobs.core.policy import Policy
-from tests.backends.redis.server import Server, free_port
+from tests.backends.redis.server import Server
+from tests.ports import free_port
 
 SAFE = {"appendonly": "yes", "maxmemory_policy": "noeviction"}
 CACHE = "django_redis.cache.RedisCache"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import redis
 
 from tests.bench.errors import BenchError
 from tests.bench.stores.base import Place, Server, Store, VisibleServer
+from tests.ports import free_port
 
 SETTINGS = ("appendonly", "appendfsync", "save")
 START_SECONDS = 10.0
@@ -50,9 +50,7 @@ class RedisStore(Store):
     @contextmanager
     def new_place(self, directory: Path) -> Iterator[Place]:
         """Start a server without persistence on a free port, and end it."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         with (directory / "redis.log").open("ab") as log:
             process = subprocess.Popen(
