@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import redis
 from celery import Celery  # type: ignore[import-not-found]  # installed by the bench, elsewhere
@@ -20,6 +21,12 @@ app.conf.broker_connection_retry_on_startup = True
 
 @app.task(name="noop")  # type: ignore[untyped-decorator]  # Celery has no types
 def noop(number: int) -> int:
+    ticks.tick()
+    return number
+
+
+@app.task(name="dropped", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery has no types
+def dropped(number: int) -> int:
     ticks.tick()
     return number
 
@@ -49,5 +56,12 @@ class CeleryEnqueuer:
         return sum(1 for _ in self._redis.scan_iter("celery-task-meta-*", 1000))
 
 
+def drop(enqueuer: enqueuing.Enqueuer, count: str) -> dict[str, Any]:
+    for number in range(int(count)):
+        dropped.delay(number)
+    return {}
+
+
 if __name__ == "__main__":
+    enqueuing.VERBS["drop"] = drop
     enqueuing.main(CeleryEnqueuer(), sys.argv[1:])

@@ -36,8 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     names = list(MEASURES) if "all" in given.measures else list(dict.fromkeys(given.measures))
     stores = _stores(parser, given.store)
-    if given.peer and (names != ["drain"] or "redis" not in {store.kind for store in stores}):
-        parser.error("--peer is for `drain --store redis`: peers are measured draining Redis, and nowhere else.")
+    if given.peer and "redis" not in {store.kind for store in stores}:
+        parser.error("--peer is for Redis, which is not among the stores: peers are measured there, and nowhere else.")
+    if given.peer and not any(MEASURES[name].with_peers for name in names):
+        parser.error(f"--peer is for {', '.join(name for name in MEASURES if MEASURES[name].with_peers)}.")
     options = Options(
         reps=given.reps,
         jobs=given.jobs,
@@ -81,7 +83,7 @@ def _measure(
     }
     for name in names:
         measure = MEASURES[name]
-        measured = [store for store in stores if name in store.measures]
+        measured = [store for store in stores if name not in store.unmeasured]
         results = repeat(measure, measured, options, _say)
         text = f"{measure.table(results)}\n\n{_source(report, results, options.reps or measure.reps)}"
         sys.stdout.write(f"\n## {measure.title}\n\n{text}\n\n    {command}\n")
@@ -145,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store", action="append", choices=list(STORES), help="again for more; without it all there are"
     )
-    parser.add_argument("--peer", action="append", choices=list(PEERS), help="drain Redis with this one too")
+    parser.add_argument("--peer", action="append", choices=list(PEERS), help="measure this one on Redis too")
     parser.add_argument("--reps", type=_positive, help="runs of each; by default what the measure asks for")
     parser.add_argument("--jobs", type=_positive, default=20_000, help="jobs of a run (20,000)")
     parser.add_argument("--deep-jobs", type=_positive, default=200_000, help="jobs that wait, in growth (200,000)")

@@ -35,6 +35,13 @@ class ProjectEnqueuer:
             return sum(1 for _ in client.scan_iter(f"{{{policy.namespace}}}:result:*", 1000))
 
 
+def drop(enqueuer: enqueuing.Enqueuer, count: str) -> dict[str, Any]:
+    """Enqueue jobs that keep no result."""
+    for numbers in enqueuing.steps(int(count)):
+        jobs.dropped.delay_many([((number,), {}) for number in numbers])
+    return {}
+
+
 def block(enqueuer: enqueuing.Enqueuer, count: str) -> dict[str, Any]:
     """Enqueue jobs of which one starts, and all others wait for tomorrow."""
     for numbers in enqueuing.steps(int(count)):
@@ -44,5 +51,5 @@ def block(enqueuer: enqueuing.Enqueuer, count: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     django.setup()
-    enqueuing.VERBS["block"] = block
+    enqueuing.VERBS.update(drop=drop, block=block)
     enqueuing.main(ProjectEnqueuer(), sys.argv[1:])

@@ -3,6 +3,7 @@
 Between `ready` and the line the runner takes its reading; the connection stays open until the next one is taken.
 
     fill N             enqueue N jobs in steps of 1,000
+    drop N             the same as fill, with jobs that keep no result (not the raw loop)
     one N, many N      the same, timed: one by one, or in steps of 1,000
     stamp N SECONDS    one job each so many seconds that notes how long it took to start
     feed N             enqueue in steps of 1,000 so that about N jobs wait, until stdin closes; N were filled in before

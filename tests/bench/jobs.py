@@ -12,6 +12,12 @@ def noop(number: int) -> int:
     return number
 
 
+@job(ignore_result=True)
+def dropped(number: int) -> int:
+    ticks.tick()
+    return number
+
+
 @job(rate_limit="1/d")
 def blocked(number: int) -> int:
     return number

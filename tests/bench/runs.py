@@ -51,6 +51,7 @@ class Measure(ABC):
     title: ClassVar[str]
     reps: ClassVar[int] = 1
     with_floor: ClassVar[bool] = True
+    with_peers: ClassVar[bool] = False
     variants: ClassVar[Sequence[str]] = ("",)
 
     @abstractmethod
@@ -99,9 +100,15 @@ def repeat(measure: Measure, stores: Sequence[Store], options: Options, say: Cal
 def _plan(measure: Measure, stores: Sequence[Store], reps: int) -> Iterator[tuple[int, Store, str, str]]:
     for rep in range(1, reps + 1):
         for store in stores:
-            for side in store.sides if measure.with_floor else (OURS,):
+            for side in _sides(measure, store):
                 for variant in measure.variants:
                     yield rep, store, side, variant
+
+
+def _sides(measure: Measure, store: Store) -> list[str]:
+    """Return who is measured: we, and of the others those for which the question has an answer."""
+    asked = {OURS: True, FLOOR: measure.with_floor}
+    return [side for side in store.sides if asked.get(side, measure.with_peers)]
 
 
 def _valid(

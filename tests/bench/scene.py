@@ -138,17 +138,23 @@ class Scene:
         self.do("fill", jobs)
         self.calm()
 
+    def fill_dropped(self, jobs: int) -> None:
+        """Let so many jobs wait that keep no result, with all of them written out."""
+        self.do("drop", jobs)
+        self.calm()
+
     def calm(self) -> None:
         """Write out what is in memory, and leave the store as a worker would."""
         self._store.calm(self._place)
 
-    def expect_stored(self, jobs: int) -> None:
-        """Raise BenchError where jobs were run twice, or results are missing."""
-        found = self.do("stored", jobs)["stored"]
-        if (self.ticks.count(), found) != (jobs, jobs):
+    def expect_stored(self, jobs: int, *, results: int | None = None) -> None:
+        """Raise BenchError where jobs were run twice, or there are not so many results (None: one for each job)."""
+        wanted = jobs if results is None else results
+        found = self.do("stored", wanted)["stored"]
+        if (self.ticks.count(), found) != (jobs, wanted):
             raise BenchError(
                 f"{self._side.name} on {self._store.title} has run {self.ticks.count():,} jobs and stored {found:,} "
-                f"results, of {jobs:,} that were enqueued."
+                f"results, of {jobs:,} that were enqueued, which keep {wanted:,}."
             )
 
     def working(self) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.bench.measures.blocked import Blocked
-from tests.bench.measures.drain import Drain
+from tests.bench.measures.drain import Drain, DrainWithoutResults
 from tests.bench.measures.enqueue import Enqueue
 from tests.bench.measures.growth import Growth
 from tests.bench.measures.idle import Idle
@@ -14,5 +14,15 @@ from tests.bench.measures.pinned import Pinned
 from tests.bench.runs import Measure
 
 MEASURES: Final[dict[str, Measure]] = {
-    measure.name: measure for measure in (Drain(), Growth(), Latency(), Pinned(), Idle(), Enqueue(), Blocked())
+    measure.name: measure
+    for measure in (
+        Drain(),
+        DrainWithoutResults(),
+        Growth(),
+        Latency(),
+        Pinned(),
+        Idle(),
+        Enqueue(),
+        Blocked(),
+    )
 }

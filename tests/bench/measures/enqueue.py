@@ -17,6 +17,7 @@ class Enqueue(Measure):
 
     name = "enqueue"
     title = "Enqueueing"
+    with_peers = True
     reps = 3
     variants = (ONE_BY_ONE, IN_BULK)
 

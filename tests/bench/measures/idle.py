@@ -19,6 +19,7 @@ IDLE_SECONDS = 20.0
 class Idle(Measure):
     name = "idle"
     title = "An idle worker"
+    with_peers = True
     with_floor = False
 
     def run(self, store: Store, side: Side, variant: str, options: Options) -> dict[str, float]:
@@ -41,18 +42,20 @@ class Idle(Measure):
 
     def table(self, runs: Results) -> Table:
         heads = (
-            "store", "worker CPU %", "server CPU %", "transactions/s", "memory MiB (PSS)", "processes", "foreign CPU %"
+            "store", "who", "worker CPU %", "server CPU %", "transactions/s", "memory MiB (PSS)", "processes",
+            "foreign CPU %",
         )  # fmt: skip
         rows = [
             [
                 store.title,
-                spread(runs.of("worker_percent", store)),
-                number(median(runs.of("server_percent", store))),
-                number(median(runs.of("steps_per_second", store))),
-                spread(runs.of("memory_mib", store)),
-                f"{median(runs.of('processes', store)):.0f}",
-                percent(runs.of("foreign_percent", store)),
+                side,
+                spread(runs.of("worker_percent", store, side)),
+                number(median(runs.of("server_percent", store, side))),
+                number(median(runs.of("steps_per_second", store, side))),
+                spread(runs.of("memory_mib", store, side)),
+                f"{median(runs.of('processes', store, side)):.0f}",
+                percent(runs.of("foreign_percent", store, side)),
             ]
-            for store, _ in runs.rows()
+            for store, side in runs.rows()
         ]
-        return Table(heads=heads, rows=rows)
+        return Table(heads=heads, rows=rows, left=2)

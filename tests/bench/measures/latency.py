@@ -18,6 +18,7 @@ WARM_UP_STAMPS = 20
 class Latency(Measure):
     name = "latency"
     title = "From enqueue to start on an idle worker"
+    with_peers = True
     reps = 3
 
     def run(self, store: Store, side: Side, variant: str, options: Options) -> dict[str, float]:

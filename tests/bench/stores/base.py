@@ -52,7 +52,8 @@ class Store(ABC):
     title: ClassVar[str]
     sides: Sequence[str] = ("django_jobs", "raw loop")
     """Who is measured on it; see `tests.bench.sides`."""
-    measures: ClassVar[Sequence[str]] = ("drain", "growth", "latency", "pinned", "idle", "enqueue", "blocked")
+    unmeasured: ClassVar[Sequence[str]] = ()
+    """Measures that have no answer here."""
 
     def missing(self) -> str:
         """Return why it cannot be measured here, or an empty text."""

@@ -42,7 +42,7 @@ class RedisServer(VisibleServer):
 class RedisStore(Store):
     kind = "redis"
     title = "Redis"
-    measures = ("drain", "growth", "latency", "idle", "enqueue", "blocked")
+    unmeasured = ("pinned",)
 
     def missing(self) -> str:
         return "" if which("redis-server") else "Redis: the program redis-server is not installed"
