@@ -109,6 +109,10 @@ class Broker(ABC):
     """Whether the settle step writes results where the result store reads them. Where it cannot, since that is another
     store, it puts them on an out-list in the same step, and workers copy them: `leaving`, then `strike`."""
 
+    claims_at_hints: bool = False
+    """Whether the store claims by itself for a worker that waits, once it hints: `wait_and_claim`. What saves no round
+    trip is not worth it: such a claim is asked for up to a second before it is made."""
+
     # -- producers ---------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -225,6 +229,15 @@ class Broker(ABC):
         A hint only: it may return early or late for reasons of its own. Returns at once when `wake_fd`
         becomes readable; the caller empties it.
         """
+
+    def wait_and_claim(
+        self, want: Want, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None = None
+    ) -> Exchanged | None:
+        """`wait`, then `exchange` of no outcomes for `want`; None where it is not known whether that claimed.
+
+        Only asked for where `claims_at_hints`. After None, and after an error, the caller repeats `want` by `exchange`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has claims_at_hints, and no wait_and_claim.")
 
     # -- keepers -----------------------------------------------------------------------------------------------
 

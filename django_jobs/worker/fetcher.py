@@ -104,6 +104,8 @@ class Fetcher:
         self._running = 0
         self._free_coroutines = coroutines
         self._alone = False
+        self._has_asked = False
+        """Whether the last wait has claimed, and brought nothing."""
         self._in_broker = False
         self._closed = False
 
@@ -309,7 +311,8 @@ class Fetcher:
     def _fetch(self) -> None:
         """Settle and claim for a runner that has nothing to do; wait for a hint when there is nothing."""
         idle = max(1, self._runners - self._running)
-        claims = self._exchange(claiming=True, idle=idle)
+        claims = 0 if self._has_asked and not self._ended else self._exchange(claiming=True, idle=idle)
+        self._has_asked = False
         if not claims and not self._ended and self._may_look and self._wants.others_are_ready(self._clock()):
             claims = self._exchange(claiming=True, idle=idle)
         if claims or self._ended or self._shared.stopping or self._quota.reached:
@@ -321,10 +324,15 @@ class Fetcher:
         elif self._burst and self.is_idle and not trips.more:
             self._leave_when_drained()
         elif self._wants.are_held_back:  # hints of what it would not take are no news
-            trips.pause(trips.poll_seconds(), unless=lambda: self._ended, for_hints=False)
-        else:
+            trips.pause_without_hints(trips.poll_seconds(), unless=lambda: self._ended)
+        elif self._running or not self._want_allowed:  # whoever is poked would claim before it settles
             maybe = trips.more and self._want_allowed
             trips.pause(MAYBE_SECONDS if maybe else trips.poll_seconds(), unless=lambda: self._ended)
+        else:
+            seconds = MAYBE_SECONDS if trips.more else trips.poll_seconds()
+            answer = trips.pause_and_claim(seconds, unless=lambda: self._ended, next_want=lambda: self._next_want(idle))
+            if answer is not None:
+                self._has_asked = not self._arrived(answer[0], answer[1].claims)
 
     def _leave_when_drained(self) -> None:
         self._wants.hurry_suspects()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
 from django_jobs.core.claim import Want
 from django_jobs.exceptions import BrokerUnavailable
@@ -20,6 +20,7 @@ from django_jobs.worker.settle import MAX_BATCH, Ended, Settler
 from django_jobs.worker.slots import ChildSlots, Shared
 from django_jobs.worker.wake import Wake
 
+T = TypeVar("T")
 POLL_SECONDS: Final = 1.0
 """Longest wait for a hint before asking again."""
 
@@ -93,19 +94,42 @@ class Trips:
         longest = POLL_SECONDS * self._random.uniform(0.8, 1.0)
         return longest if self._next_due is None else min(longest, max(0.001, self._next_due))
 
-    def pause(self, seconds: float, *, unless: Callable[[], Sequence[Ended]], for_hints: bool = True) -> None:
+    def pause(self, seconds: float, *, unless: Callable[[], Sequence[Ended]]) -> None:
         """Wait until poked, or until the broker hints at work; not when outcomes have been handed in meanwhile."""
+        self._pause(unless, lambda: self._broker.wait(self._order.names, seconds, self._wake.read_fd))
+
+    def pause_without_hints(self, seconds: float, *, unless: Callable[[], Sequence[Ended]]) -> None:
+        """Wait until poked; not when outcomes have been handed in meanwhile."""
+        self._pause(unless, lambda: self._wake.wait(seconds))
+
+    def pause_and_claim(
+        self, seconds: float, *, unless: Callable[[], Sequence[Ended]], next_want: Callable[[], Want | None]
+    ) -> tuple[Want, Exchanged] | None:
+        """`pause`, and claim what the broker hints at, if it can do that by itself; None where nothing was claimed for.
+
+        The claim is made up to `seconds` from now: past the fence it would be too late.
+        """
+        if not self._broker.claims_at_hints or self._shared.floats[Word.FENCE_AT] <= self._clock() + seconds:
+            self.pause(seconds, unless=unless)
+            return None
+        return self._pause(unless, lambda: self._wait_and_claim(seconds, next_want))
+
+    def _wait_and_claim(self, seconds: float, next_want: Callable[[], Want | None]) -> tuple[Want, Exchanged] | None:
+        self._want = want = self._want or next_want()
+        if want is None:
+            self._broker.wait(self._order.names, seconds, self._wake.read_fd)
+            return None
+        exchanged = self._broker.wait_and_claim(want, self._order.names, seconds, self._wake.read_fd)
+        return None if exchanged is None else self._answered(want, exchanged)
+
+    def _pause(self, unless: Callable[[], Sequence[Ended]], wait: Callable[[], T]) -> T | None:
         self._slots.sign(self._clock())
         self.in_wait = True
         try:
-            if unless():  # handed in before `in_wait` could be seen
-                return
-            if for_hints:
-                self._broker.wait(self._order.names, seconds, self._wake.read_fd)
-            else:
-                self._wake.wait(seconds)
+            return None if unless() else wait()  # handed in before `in_wait` could be seen
         except BrokerUnavailable as error:
             self._wake.wait(self._backoff.failed(error))
+            return None
         finally:
             self.in_wait = False
             if not self._shared.stopping:

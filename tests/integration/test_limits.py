@@ -167,7 +167,7 @@ def check_concurrency(site: Site, settings: dict[str, Any]) -> None:
         workers.append(site.worker("-c", "2", settings=settings).ready())
     for result in results:
         assert site.stored(result, 60).status == "succeeded"
-    assert most_at_once(site, killed) == 3
+    assert 2 <= most_at_once(site, killed) <= 3
     assert connections.broker.stats() == []
 
 

@@ -74,6 +74,8 @@ _write_session: Final = msgspec.json.Encoder().encode
 class RedisBroker(Broker):
     """Keeps the broker's contract over one family of keys. Claims that it has made itself it settles unread."""
 
+    claims_at_hints = True
+
     def __init__(self, policy: Policy, *, out_limit: int = OUT_LIMIT) -> None:
         self.policy = policy
         self.out_limit = out_limit
@@ -133,6 +135,13 @@ class RedisBroker(Broker):
 
     def wait(self, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None = None) -> None:
         self._wakeup.wait(queues, timeout_seconds, wake_fd)
+
+    def wait_and_claim(
+        self, want: Want, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None = None
+    ) -> Exchanged | None:
+        command = self._exchange.command(want)
+        answer = self._wakeup.wait(queues, timeout_seconds, wake_fd, then=command)
+        return None if answer is None else self._exchange.claimed(want, answer)
 
     # -- keepers -----------------------------------------------------------------------------------------------
 

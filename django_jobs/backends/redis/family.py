@@ -26,8 +26,15 @@ class Family:
 
     def run(self, script: Script, arguments: Sequence[Any] = ()) -> Any:
         """Run one verb; see its file for arguments and answer."""
+        return self.client.run(script, self.keys, self._arguments(arguments))
+
+    def command(self, script: Script, arguments: Sequence[Any]) -> list[Any]:
+        """Return the command that runs one verb where the server knows its script."""
+        return ["EVALSHA", script.sha, len(self.keys), *self.keys, *self._arguments(arguments)]
+
+    def _arguments(self, arguments: Sequence[Any]) -> list[Any]:
         shift_us = shifts_us.get(self.prefix, 0) if shifts_us else 0
-        return self.client.run(script, self.keys, [self.prefix, shift_us, *arguments])
+        return [self.prefix, shift_us, *arguments]
 
     def shift_clock(self, seconds: float) -> None:
         """Move the clock of this family for every store of this process; for tests of what time does."""

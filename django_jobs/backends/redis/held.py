@@ -47,6 +47,14 @@ class Exchange:
                 answer = self._family.run(EXCHANGE, _arguments([], want, self._out_limit))
         if want is None:
             return Exchanged(stale=tuple(stale))
+        return self.claimed(want, answer, stale)
+
+    def command(self, want: Want) -> list[Any]:
+        """Return the command that claims for `want`; `claimed` reads what it answers."""
+        return self._family.command(EXCHANGE, _arguments([], want, self._out_limit))
+
+    def claimed(self, want: Want, answer: Sequence[Any], stale: Sequence[str] = ()) -> Exchanged:
+        """Take in what a claim has answered."""
         now_us, _, text, records, metas, more, later = answer
         claims = self._took(want.name, text.decode(), records, metas, int(now_us))
         return Exchanged(

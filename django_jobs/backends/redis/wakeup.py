@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
+
+from redis.exceptions import ResponseError
 
 from django_jobs.backends.redis.family import Family
 from django_jobs.backends.redis.scripts import AWAIT
@@ -23,15 +25,25 @@ class Wakeup:
         self._connection: Any = None
         self._client_id = 0
 
-    def wait(self, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None) -> None:
-        """Return at a hint, when `wake_fd` is readable, or after the timeout."""
+    def wait(
+        self,
+        queues: Collection[str] | None,
+        timeout_seconds: float,
+        wake_fd: int | None,
+        then: Sequence[Any] | None = None,
+    ) -> Any:
+        """Return at a hint, when `wake_fd` is readable, or after the timeout.
+
+        With the command `then` the server runs that one at once, whichever it was: it stands behind the blocking one
+        on the same connection. Returns its answer, or None where it was refused.
+        """
         if timeout_seconds <= 0:
-            return
+            return None
         names = ["*"] if queues is None else sorted(queues)
         keys = [f"{self._family.prefix}wake:{name}" for name in names]
         try:
             with self._family.client.errors("wait"):
-                self._block(keys, timeout_seconds, wake_fd)
+                return self._block(keys, timeout_seconds, wake_fd, then)
         except BaseException:
             self.close()
             raise
@@ -42,20 +54,22 @@ class Wakeup:
             self._connection.disconnect()
             self._connection = None
 
-    def _block(self, keys: list[str], timeout_seconds: float, wake_fd: int | None) -> None:
+    def _block(self, keys: list[str], timeout_seconds: float, wake_fd: int | None, then: Sequence[Any] | None) -> Any:
         connection = self._connect()
-        connection.send_command("BLPOP", *keys, f"{timeout_seconds:.3f}")
+        commands = [("BLPOP", *keys, f"{timeout_seconds:.3f}"), *([then] if then else [])]
+        connection.send_packed_command(connection.pack_commands(commands))
         fds = [connection._sock] if wake_fd is None else [connection._sock, wake_fd]
         readable, _, _ = select.select(fds, [], [], timeout_seconds + ANSWER_SECONDS)
-        if connection._sock in readable:
-            connection.read_response()
-            return
-        # What was popped in between wakes nobody else: put it back.
-        self._node().execute_command("CLIENT", "UNBLOCK", self._client_id)
+        hinted = connection._sock in readable
+        if not hinted:
+            self._node().execute_command("CLIENT", "UNBLOCK", self._client_id)
         popped = connection.read_response()
-        if popped is not None:
+        if then:
+            return _answer_or_none(connection)
+        if not hinted and popped is not None:  # what was popped in between wakes nobody else: put it back
             self._family.client.redis.execute_command("RPUSH", *popped)
             self._family.client.redis.execute_command("PEXPIRE", popped[0], HINT_MS)
+        return None
 
     def _node(self) -> Any:
         """Return the client of the server that holds the family; of a cluster, of the right node."""
@@ -75,6 +89,14 @@ class Wakeup:
             self._client_id = connection.read_response()
             self._connection = connection
         return self._connection
+
+
+def _answer_or_none(connection: Any) -> Any:
+    """Read an answer; a refusal (an unknown script, a slot that has moved) is met again where it is understood."""
+    try:
+        return connection.read_response()
+    except ResponseError:
+        return None
 
 
 def wait_for_end(family: Family, job_ids: Collection[str], timeout_seconds: float) -> None:

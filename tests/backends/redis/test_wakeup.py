@@ -10,8 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from django_jobs.backends.redis import RedisBroker
+from django_jobs.core.claim import Want
+from django_jobs.ports.broker import Exchanged
 from django_jobs.testing.child import Child, ids, make_message, make_outcome
 from tests.backends.redis.harness import RedisHarness
+from tests.backends.redis.server import Server
 from tests.services import require
 
 LONG_SECONDS = 30.0
@@ -28,15 +31,22 @@ def store() -> Iterator[RedisHarness]:
 class Waiter:
     """A thread that waits once and notes how long it took."""
 
-    def __init__(self, broker: RedisBroker, queues: list[str] | None, wake_fd: int | None = None) -> None:
+    def __init__(
+        self, broker: RedisBroker, queues: list[str] | None, wake_fd: int | None = None, want: Want | None = None
+    ) -> None:
         self.broker = broker
         self.seconds = -1.0
+        self.want = want
+        self.exchanged: Exchanged | None = None
         self.thread = threading.Thread(target=self._wait, args=(queues, wake_fd))
         self.thread.start()
 
     def _wait(self, queues: list[str] | None, wake_fd: int | None) -> None:
         started = time.monotonic()
-        self.broker.wait(queues, LONG_SECONDS, wake_fd)
+        if self.want is None:
+            self.broker.wait(queues, LONG_SECONDS, wake_fd)
+        else:
+            self.exchanged = self.broker.wait_and_claim(self.want, queues, LONG_SECONDS, wake_fd)
         self.seconds = time.monotonic() - started
 
     def is_blocked(self) -> bool:
@@ -103,6 +113,75 @@ def test_a_worker_that_turns_away_takes_no_wake_up_with_it(store: RedisHarness) 
     finally:
         os.close(reader)
         os.close(writer)
+
+
+class TestAClaimBehindTheHint:
+    def test_the_job_comes_with_the_hint_and_is_settled_as_any(self, store: RedisHarness) -> None:
+        broker = store.broker()
+        child = Child(broker)
+        waiter = Waiter(broker, ["default"], want=child.want(limit=1))
+        assert waiter.is_blocked()
+        store.broker().enqueue_many([make_message("a"), make_message("b")])
+        assert waiter.woke()
+        assert waiter.exchanged is not None
+        assert (ids(list(waiter.exchanged.claims)), waiter.exchanged.more) == (["a"], True)
+        assert child.settle(waiter.exchanged.claims[0])
+        assert ids(child.claim()) == ["b"]
+
+    def test_it_is_repeated_by_name_like_any_claim(self, store: RedisHarness) -> None:
+        broker = store.broker()
+        child = Child(broker)
+        want = child.want()
+        waiter = Waiter(broker, None, want=want)
+        assert waiter.is_blocked()
+        store.broker().enqueue_many([make_message("a")])
+        assert waiter.woke()
+        store.broker().enqueue_many([make_message("b")])
+        assert ids(list(child.ask(want).claims)) == ["a"], "its answer was lost"
+
+    def test_who_is_called_away_has_claimed_too(self, store: RedisHarness) -> None:
+        reader, writer = os.pipe()
+        try:
+            broker = store.broker()
+            child = Child(broker)
+            waiter = Waiter(broker, ["default"], reader, want=child.want("default", "other"))
+            assert waiter.is_blocked()
+            store.broker().enqueue_many([make_message("quiet", queue="other")])  # which is not waited for
+            os.write(writer, b"x")
+            assert waiter.woke()
+            assert waiter.exchanged is not None
+            assert ids(list(waiter.exchanged.claims)) == ["quiet"]
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+    def test_an_unknown_script_is_told_by_none_and_claims_nothing(self, server: Server) -> None:
+        store = RedisHarness(server.url)
+        broker = store.broker()
+        child = Child(broker)
+        want = child.want()
+        waiter = Waiter(broker, ["default"], want=want)
+        assert waiter.is_blocked()
+        other = store.broker()
+        other.enqueue_many([])
+        other._client.redis.script_flush()
+        other.enqueue_many([make_message("a")])
+        assert waiter.woke()
+        assert waiter.exchanged is None
+        assert ids(list(child.ask(want).claims)) == ["a"]
+
+    def test_a_dead_session_claims_nothing_by_a_want_that_stands(self, store: RedisHarness) -> None:
+        broker = store.broker()
+        child = Child(broker)
+        waiter = Waiter(broker, ["default"], want=child.want())
+        assert waiter.is_blocked()
+        other = store.broker()
+        store.advance(60)
+        assert other.rescue(timeout_seconds=30, max_crashes=3, at_most_once=()).sessions == (child.session,)
+        other.enqueue_many([make_message("a")])
+        assert waiter.woke()
+        assert waiter.exchanged is not None
+        assert waiter.exchanged.claims == ()
 
 
 def test_a_lost_wake_up_loses_no_job(store: RedisHarness) -> None:
