@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
@@ -37,6 +37,7 @@ class JobOptions(TypedDict, total=False):
     autoretry_for: ErrorClasses
     dont_retry_on: ErrorClasses
     dont_autoretry_for: ErrorClasses
+    retry_kwargs: Mapping[str, Any]
     max_retries: int | None
     default_retry_delay: float | timedelta | None
     retry_backoff: float | bool | None

@@ -13,6 +13,7 @@ from django_jobs.core.bounds import CONFLICTS, Conflict
 from django_jobs.core.message import PRIORITY_MAX, PRIORITY_MIN, QUEUE_PATTERN
 from django_jobs.core.rate import read_rate
 from django_jobs.core.schedule import Schedule
+from django_jobs.core.spelling import spread
 from django_jobs.exceptions import InvalidOptions
 
 DEFAULT_DELAY_SECONDS: Final = 10.0
@@ -165,6 +166,10 @@ def canonical(given: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
     """
     prefix = f"{where}: " if where else ""
     checked: dict[str, Any] = {}
+    try:
+        given = spread(given)
+    except ValueError as error:
+        raise InvalidOptions(f"{prefix}{error}") from None
     for name, value in given.items():
         own = ALIASES.get(name, name)
         if own not in OPTION_NAMES:

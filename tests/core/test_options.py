@@ -12,6 +12,26 @@ from django_jobs.core.options import _CHECKS, ALIASES, OPTION_NAMES, TaskOptions
 from django_jobs.exceptions import InvalidOptions
 
 
+def test_retry_kwargs_are_spread_out() -> None:
+    given = {"autoretry_for": (OSError,), "retry_kwargs": {"max_retries": 7, "countdown": 5}}
+    resolved = resolve(given)
+    assert (resolved.max_retries, resolved.default_retry_delay, resolved.retry_on) == (7, 5.0, (OSError,))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"retry_kwargs": {"throw": False}}, "write every other option by itself"),
+        ({"retry_kwargs": 5}, "it is a dict of max_retries and countdown"),
+        ({"retry_kwargs": {"countdown": 5}, "default_retry_delay": 6}, "'default_retry_delay' is given by itself and"),
+        ({"retry_kwargs": {"countdown": -1}}, "default_retry_delay=-1"),
+    ],
+)
+def test_retry_kwargs_that_cannot_be_are_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidOptions, match=text):
+        canonical(given)
+
+
 def test_every_option_has_a_check() -> None:
     assert set(_CHECKS) == OPTION_NAMES == {field.name for field in fields(TaskOptions)}
     assert set(ALIASES.values()) <= OPTION_NAMES
