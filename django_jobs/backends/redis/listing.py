@@ -12,8 +12,8 @@ from django_jobs.core.outcome import JobView
 from django_jobs.core.states import State
 
 LINES: Final = {
-    "claimed": State.RUNNING, "due": State.SCHEDULED, "gated": State.QUEUED, "parked": State.QUEUED,
-    "ready": State.QUEUED, "retrying": State.RETRYING, "suspects": State.QUEUED,
+    "aside": State.QUEUED, "claimed": State.RUNNING, "due": State.SCHEDULED, "gated": State.QUEUED,
+    "parked": State.QUEUED, "ready": State.QUEUED, "retrying": State.RETRYING, "suspects": State.QUEUED,
 }  # fmt: skip
 STEP: Final = 200
 
