@@ -53,7 +53,7 @@ def watched(database_alias: str) -> Iterator[Watched]:
 
 def empty(alias: str) -> None:
     with connections[alias].cursor() as cursor:
-        for table in ("job", "ready", "due", "claimed", "mark", "jobresult", "session", "limit", "slot"):
+        for table in ("job", "ready", "due", "claimed", "mark", "jobresult", "session", "limit", "slot", "pause"):
             cursor.execute(f"DELETE FROM django_jobs_{table}")
 
 

@@ -39,11 +39,13 @@ def name_of(pause: dict[str, str]) -> str:
 def drain(child: Child, *queues: str, limit: int = 100) -> list[str]:
     """Claim, also suspects, and settle until nothing is to be had and no more is promised; return the ids in order."""
     order: list[str] = []
-    for _ in range(CLAIMS):
-        answer = child.ask(child.want(*queues, limit=limit, suspects=True))
+    idle = 0
+    for number in range(CLAIMS):
+        answer = child.ask(child.want(*queues, limit=limit, suspects=bool(number % 2)))
         order += ids(answer.claims)
         child.settle_all(answer.claims)
-        if not answer.claims and not answer.more:
+        idle = 0 if answer.claims or answer.more else idle + 1
+        if idle == 2:
             return order
     raise AssertionError(f"{CLAIMS} claims, and there is always more; they brought {order}")
 
