@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -53,6 +54,17 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def target(self) -> Target:
         return Target(self.kind, self.name)
+
+    @property
+    def since_at(self) -> datetime:
+        """Since when, aware, in UTC."""
+        return datetime.fromtimestamp(self.since_us / 1_000_000, UTC)
+
+    def __str__(self) -> str:
+        """Say it in one line: `queue mail is paused since 2026-11-21 13:00:05 UTC, by ann: the server is down`."""
+        by = f", by {self.by}" if self.by else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.target} is paused since {self.since_at:%Y-%m-%d %H:%M:%S} UTC{by}{reason}"
 
 
 class Pauses:
