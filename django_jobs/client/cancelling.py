@@ -111,10 +111,10 @@ def cancel_jobs(
     return cancel_chosen(chosen)
 
 
-def cancel_chosen(chosen: Chosen) -> CancelCounts:
-    """Cancel the jobs that are meant, page by page."""
+def cancel_chosen(chosen: Chosen, *, at_most: int | None = None) -> CancelCounts:
+    """Cancel the jobs that are meant, page by page; `at_most` so many."""
     answers = dict.fromkeys(CancelAnswer, 0)
-    for page in chosen.pages():
+    for page in _first(chosen, at_most):
         for view, answer in zip(page, connections.broker.cancel_many([view.id for view in page]), strict=True):
             answers[answer] += 1
             if answer is CancelAnswer.CANCELLED and job_cancelled.receivers:
@@ -126,13 +126,23 @@ def cancel_chosen(chosen: Chosen) -> CancelCounts:
     )
 
 
-def count_chosen(chosen: Chosen) -> tuple[int, int]:
-    """Return how many of the jobs that are meant wait, and how many run."""
+def count_chosen(chosen: Chosen, *, at_most: int | None = None) -> tuple[int, int]:
+    """Return how many of the jobs that are meant wait, and how many run; `at_most` so many are looked at."""
     waiting = running = 0
-    for page in chosen.pages():
+    for page in _first(chosen, at_most):
         held = sum(view.state is State.RUNNING for view in page)
         waiting, running = waiting + len(page) - held, running + held
     return waiting, running
+
+
+def _first(chosen: Chosen, at_most: int | None) -> Iterator[list[JobView]]:
+    left = at_most
+    for page in chosen.pages():
+        yield page if left is None else page[:left]
+        if left is not None:
+            left -= len(page)
+            if left <= 0:
+                return
 
 
 def _unique_key(view: JobView) -> str | None:
