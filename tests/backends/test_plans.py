@@ -162,4 +162,4 @@ class TestSqlite:
                 cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
                 for *_, detail in cursor.fetchall():
                     assert "TEMP B-TREE FOR ORDER BY" not in detail, (sql, detail)
-                    assert not detail.startswith("SCAN django_jobs_"), (sql, detail)
+                    assert not detail.startswith("SCAN django_jobs_") or "pause" in detail, (sql, detail)  # few rows

@@ -199,7 +199,7 @@ def state_of(family: Family, ids: Collection[str]) -> dict[str, JobView]:
 
 STATES: Final = {
     "ready": State.QUEUED, "suspects": State.QUEUED, "parked": State.QUEUED, "gated": State.QUEUED,
-    "aside": State.QUEUED, "due": State.SCHEDULED, "retrying": State.RETRYING, "claimed": State.RUNNING,
+    "withheld": State.QUEUED, "due": State.SCHEDULED, "retrying": State.RETRYING, "claimed": State.RUNNING,
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ for _, id in ipairs(ids) do
     local where, score, attempt = 'claimed', nil, '0'
     local task, queue = head_of(record)
     if task then
-      for _, kind in ipairs({'ready', 'due', 'retrying', 'suspects', 'gated', 'parked', 'aside'}) do
+      for _, kind in ipairs({'ready', 'due', 'retrying', 'suspects', 'gated', 'parked', 'withheld'}) do
         local member = kind == 'parked' and (task .. '\n' .. id) or id
         score = redis.call('ZSCORE', P .. kind .. ':' .. queue, member)
         if score then

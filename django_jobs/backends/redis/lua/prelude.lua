@@ -30,7 +30,7 @@
 -- <p>limits          hash  key -> "slots period_us burst next_us timer_us": - for any number, 0 for no rate, no timer
 -- <p>timers          zset  keys of limits by when they are to be looked at
 -- <p>paused          hash  "queue <name>" or "task <name>" -> "since_us " and who and why, of what is paused
--- <p>aside:<queue>   zset  id by place: what a claim or a limit has met, and is paused
+-- <p>withheld:<queue> zset  id by place: what a claim or a limit has met, and is paused
 -- <p>held:<target>   zset  the same by the pause that holds it, "queue <name>" or "task <name>"
 -- <p>holding         set   targets that may have a key held:<target>
 -- <p>foreign         hash  id -> what stood for a job and was none
@@ -139,7 +139,7 @@ end
 
 -- Lets a job wait, at its place, for the end of the pause of a target.
 local function put_aside(target, queue, place, id)
-  redis.call('ZADD', P .. 'aside:' .. queue, place, id)
+  redis.call('ZADD', P .. 'withheld:' .. queue, place, id)
   redis.call('ZADD', P .. 'held:' .. target, place, id)
   redis.call('SADD', P .. 'holding', target)
 end
@@ -358,7 +358,7 @@ local function end_waiting(at, check)
   if (redis.call('HGET', P .. 'meta', id) or '') ~= meta or not redis.call('ZSCORE', line, member) then return false end
   if check then return true end
   redis.call('ZREM', line, member)
-  if string.sub(ARGV[at], 1, 6) == 'aside:' then
+  if string.sub(ARGV[at], 1, 9) == 'withheld:' then
     for _, target in ipairs(redis.call('SMEMBERS', P .. 'holding')) do redis.call('ZREM', P .. 'held:' .. target, id) end
   end
   drop_jobs({id})

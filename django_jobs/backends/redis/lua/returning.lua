@@ -6,7 +6,7 @@ local function put_back(target)
   for index = 1, #found, 2 do
     local id, place = found[index], text(tonumber(found[index + 1]))
     local _, queue = head_of(redis.call('HGET', P .. 'jobs', id) or '')
-    if queue and redis.call('ZREM', P .. 'aside:' .. queue, id) == 1 then
+    if queue and redis.call('ZREM', P .. 'withheld:' .. queue, id) == 1 then
       local _, limit = split_bound(redis.call('HGET', P .. 'bound', id) or '\n\n')
       if limit ~= '' then
         enter_gate(limit, queue, place, id)
