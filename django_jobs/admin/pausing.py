@@ -11,7 +11,7 @@ from django_jobs.admin.audit import record
 from django_jobs.client import pausing
 from django_jobs.connections import connections
 from django_jobs.core.outcome import JobView
-from django_jobs.core.pause import Pause, Pauses, Target
+from django_jobs.core.pause import BY_MAX_LENGTH, Pause, Pauses, Target
 from django_jobs.core.states import State
 from django_jobs.exceptions import BrokerError
 from django_jobs.models import Pause as PauseRow
@@ -22,7 +22,7 @@ def change(request: HttpRequest, target: Target, *, pauses: bool) -> tuple[str, 
     try:
         if pauses:
             by = request.user.get_username()
-            changed = pausing.pause(target, reason=request.POST.get("reason", ""), by=by[: pausing.BY_MAX_LENGTH])
+            changed = pausing.pause(target, reason=request.POST.get("reason", ""), by=by[:BY_MAX_LENGTH])
         else:
             changed = pausing.resume(target)
     except (BrokerError, ValueError) as error:

@@ -66,7 +66,7 @@ def _name_of(task: Task[..., Any] | str) -> str:
 
 
 def _check(target: Target) -> None:
-    if target.kind == "queue" and not (isinstance(target.name, str) and QUEUE_PATTERN.match(target.name)):
+    if target.kind == "queue" and not is_queue_name(target.name):
         raise ValueError(
             f"{target.name!r:.300} is no name of a queue: 1 to 128 letters, digits, and _ . : - only. "
             "Nothing was changed."
@@ -76,6 +76,11 @@ def _check(target: Target) -> None:
             f"{target.name!r:.300} is no name of a task: 1 to {TASK_NAME_MAX_LENGTH} printable characters without "
             "spaces. Nothing was changed."
         )
+
+
+def is_queue_name(name: object) -> TypeGuard[str]:
+    """Say whether a queue may have this name."""
+    return isinstance(name, str) and QUEUE_PATTERN.match(name) is not None
 
 
 def is_task_name(name: object) -> TypeGuard[str]:

@@ -75,7 +75,8 @@ def run_resume(options: Mapping[str, Any], output: Output) -> None:
 def _refuse_unknown(target: Target, advice: str) -> None:
     """Stop at a name that neither the code, the settings nor any live job has: most likely it is misspelt."""
     known = _queues() if target.kind == "queue" else set(registry.names())
-    if target.name in known or connections.broker.list(**{target.kind: target.name}, limit=1):
+    queue, task = (target.name, None) if target.kind == "queue" else (None, target.name)
+    if target.name in known or connections.broker.list(queue=queue, task=task, limit=1):
         return
     close = get_close_matches(target.name, sorted(known), n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
