@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django_jobs.backends.database.rows import PAUSE, READY, SUSPECTS
+from django_jobs.backends.database.rows import READY
 
 SWEEP_SECONDS: Final = 0.25
 CHEAP_SWEEP_SECONDS: Final = 0.02
@@ -30,17 +30,14 @@ SWEEP_SHARE: Final = 20
 MOST_RANKS: Final = 8
 MOST_LINES: Final = 8
 
-PAUSED_QUEUES: Final = f"ARRAY(SELECT substr(target, 7) FROM {PAUSE} WHERE left(target, 1) = 'q')"
-"""Read once in a statement; mostly of an empty table."""
 ORDER: Final = "ORDER BY line, rank_no, at_us, job_id"
 EDGE: Final = f"""SELECT r.ctid, r.body_bytes FROM unnest(%s::text[]) WITH ORDINALITY AS q(line, o)
         CROSS JOIN LATERAL (SELECT ctid, body_bytes FROM {READY} WHERE line = q.line
           {ORDER} LIMIT {{limit}} FOR UPDATE SKIP LOCKED) r
-        WHERE ltrim(q.line, '{SUSPECTS}') <> ALL ({PAUSED_QUEUES})
         LIMIT {{limit}}"""
 ARM: Final = (
-    f"SELECT * FROM (SELECT ctid, body_bytes FROM {READY} WHERE line = %s AND {{where}}"
-    f" AND ltrim(%s, '{SUSPECTS}') <> ALL ({PAUSED_QUEUES}) {ORDER} LIMIT {{limit}} FOR UPDATE SKIP LOCKED) a{{number}}"
+    f"SELECT * FROM (SELECT ctid, body_bytes FROM {READY} WHERE line = %s AND {{where}} {ORDER} LIMIT {{limit}}"
+    " FOR UPDATE SKIP LOCKED) a{number}"
 )
 
 
@@ -64,7 +61,7 @@ class ClaimCursor:
         for line, places in zip(lines, known, strict=True):
             for where, values in _ranges(places):
                 arms.append(ARM.format(where=where, limit=limit, number=len(arms)))
-                params += [line, *values, line]
+                params += [line, *values]
         return f"SELECT * FROM ({' UNION ALL '.join(arms)}) u LIMIT {limit}", params, False
 
     def took(
