@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_jobs.client.cancelling import CancelCounts, cancel_jobs
     from django_jobs.client.decorator import job, shared_task
+    from django_jobs.client.pausing import pause_queue, pause_task, paused, resume_queue, resume_task
     from django_jobs.client.result import AsyncResult
     from django_jobs.client.task import Task, enqueue
     from django_jobs.core.crontab import crontab
     from django_jobs.core.every import every
+    from django_jobs.core.pause import Pause
     from django_jobs.core.states import State
     from django_jobs.exceptions import (
         BrokerError,
@@ -60,6 +63,7 @@ __all__ = [
     "BrokerFull",
     "BrokerUnavailable",
     "CancelAnswer",
+    "CancelCounts",
     "DuplicateTask",
     "EnqueueError",
     "Ignore",
@@ -75,6 +79,7 @@ __all__ = [
     "JobsError",
     "MaxRetriesExceededError",
     "NotMigrated",
+    "Pause",
     "PayloadTooLarge",
     "Reject",
     "ResultError",
@@ -91,24 +96,38 @@ __all__ = [
     "TimeLimitExceeded",
     "UniqueConflict",
     "WorkerLostError",
+    "cancel_jobs",
     "crontab",
     "current_job",
     "enqueue",
     "every",
     "job",
+    "pause_queue",
+    "pause_task",
+    "paused",
+    "resume_queue",
+    "resume_task",
     "shared_task",
 ]
 
 _HOMES = {
     "AsyncResult": "django_jobs.client.result",
     "CancelAnswer": "django_jobs.ports.broker",
+    "CancelCounts": "django_jobs.client.cancelling",
+    "Pause": "django_jobs.core.pause",
     "State": "django_jobs.core.states",
     "Task": "django_jobs.client.task",
+    "cancel_jobs": "django_jobs.client.cancelling",
     "crontab": "django_jobs.core.crontab",
     "current_job": "django_jobs.execution.context",
     "enqueue": "django_jobs.client.task",
     "every": "django_jobs.core.every",
     "job": "django_jobs.client.decorator",
+    "pause_queue": "django_jobs.client.pausing",
+    "pause_task": "django_jobs.client.pausing",
+    "paused": "django_jobs.client.pausing",
+    "resume_queue": "django_jobs.client.pausing",
+    "resume_task": "django_jobs.client.pausing",
     "shared_task": "django_jobs.client.decorator",
 }
 """Public name -> module; a name that is not here is an exception."""

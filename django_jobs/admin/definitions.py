@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from django_jobs.admin import once, show
+from django_jobs.admin import once, pausing, show
 from django_jobs.admin.audit import record, was_recorded
 from django_jobs.admin.base import ReadOnlyAdmin, Tool
 from django_jobs.admin.callform import CallForm, asked_of
@@ -26,6 +26,7 @@ from django_jobs.admin.links import link, url_of
 from django_jobs.admin.tasks import is_runnable, task_of
 from django_jobs.client.task import Task
 from django_jobs.connections import connections
+from django_jobs.core.pause import Pause, Target
 from django_jobs.exceptions import BrokerError, EnqueueError
 from django_jobs.models import JobResult, TaskDefinition
 
@@ -42,7 +43,7 @@ class TaskDefinitionAdmin(ReadOnlyAdmin):
     search_fields = ("name", "doc")
     search_help_text = _("Part of a task's name or description.")
     fieldsets = (
-        (None, {"fields": ("shown_name", "shown_doc", "shown_signature", ("kind", "module"))}),
+        (None, {"fields": ("shown_name", "shown_doc", "shown_signature", ("kind", "module"), "shown_pause")}),
         (_("Options"), {"fields": (("queue", "priority", "runnable"), "shown_options")}),
         (_("Seen"), {"fields": (("state", "first_seen", "last_seen"),)}),
     )
@@ -73,6 +74,13 @@ class TaskDefinitionAdmin(ReadOnlyAdmin):
             return show.badge("missing", _("no longer declared"))
         return show.badge("succeeded", _("declared"))
 
+    @admin.display(description=_("paused"))
+    def shown_pause(self, row: TaskDefinition) -> SafeString | str:
+        pause = _pause_of(row)
+        if pause is None:
+            return _now("no")
+        return format_html("{} <bdi>{}</bdi>", show.badge("paused", _("paused")), pausing.since(pause))
+
     @admin.display(description=_("first seen"), ordering="first_seen_at")
     def first_seen(self, row: TaskDefinition) -> str:
         return show.stamp(row.first_seen_at)
@@ -91,6 +99,9 @@ class TaskDefinitionAdmin(ReadOnlyAdmin):
         found = []
         if self.may(request, "run_task") and is_runnable(task_of(row.name)):
             found.append(Tool(label=_("Run now"), url=self.url("run", row.pk), main=True))
+        if self.may(request, "pause_queue"):
+            name, label = ("resume", _("Resume")) if _pause_of(row) else ("pause", _("Pause"))
+            found.append(Tool(label=label, url=self.url(name, row.pk), posts=True))
         results = url_of(self.admin_site, "jobresult_changelist")
         if results and request.user.has_perm("django_jobs.view_jobresult"):
             found.append(Tool(label=_("All results"), url=f"{results}?{urlencode({'task': row.name})}"))
@@ -111,11 +122,33 @@ class TaskDefinitionAdmin(ReadOnlyAdmin):
             "error": result.error_class,
         }
 
+    # -- pause -------------------------------------------------------------------------------------------------
+
+    def pause_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pause the task."""
+        return self._change_pause(request, object_id, pauses=True)
+
+    def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the task go on."""
+        return self._change_pause(request, object_id, pauses=False)
+
+    def _change_pause(self, request: HttpRequest, object_id: str, *, pauses: bool) -> HttpResponse:
+        self.demand(request, "pause_queue")
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self.gone(request, object_id)
+        text, level = pausing.change(request, Target("task", row.name), pauses=pauses)
+        return self.back(request, self.url("change", row.pk), text, level)
+
     # -- run now -----------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        own = self.own_path("<path:object_id>/run/", "run", self.run_view)
-        return [own, *super().get_urls()]
+        return [
+            self.own_path("<path:object_id>/run/", "run", self.run_view),
+            self.action_path("<path:object_id>/pause/", "pause", self.pause_view),
+            self.action_path("<path:object_id>/resume/", "resume", self.resume_view),
+            *super().get_urls(),
+        ]
 
     def run_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for the arguments; enqueue a job with them."""
@@ -172,6 +205,17 @@ class TaskDefinitionAdmin(ReadOnlyAdmin):
             "has_view_permission": True,
         }
         return TemplateResponse(request, "admin/django_jobs/taskdefinition/run.html", context)
+
+
+def _pause_of(row: TaskDefinition) -> Pause | None:
+    """Return the pause of a task, asked for once for each page; None also where the broker does not answer."""
+    if "pause" not in vars(row):
+        try:
+            vars(row)["pause"] = pausing.read_pauses().tasks.get(row.name)
+        except BrokerError:
+            vars(row)["pause"] = None
+    pause: Pause | None = vars(row)["pause"]
+    return pause
 
 
 def recent_results(task: str) -> list[JobResult]:

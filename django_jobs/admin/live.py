@@ -22,14 +22,17 @@ from django.utils.translation import ngettext
 from django_jobs.admin import show
 from django_jobs.admin.arguments import shown_call
 from django_jobs.admin.audit import record
-from django_jobs.admin.base import ReadOnlyAdmin, Tool
+from django_jobs.admin.base import Tool
 from django_jobs.admin.filters import queue_names, task_names_seen
 from django_jobs.admin.links import url_of
 from django_jobs.admin.livelist import PAGE, PARKED, Wanted
+from django_jobs.admin.pausing import note_on, read_pauses
+from django_jobs.admin.queues import QueuesAdmin
 from django_jobs.client.result import AsyncResult
 from django_jobs.connections import connections
 from django_jobs.core.message import ID_PATTERN
 from django_jobs.core.outcome import JobView
+from django_jobs.core.pause import Pauses
 from django_jobs.core.states import State
 from django_jobs.exceptions import BrokerError
 from django_jobs.models import Job, JobResult
@@ -44,7 +47,7 @@ LABELS: Final[Mapping[str, Any]] = {
 }
 
 
-class LiveJobAdmin(ReadOnlyAdmin):
+class LiveJobAdmin(QueuesAdmin):
     """The Jobs page. Its rows are never read here: a broker may keep its jobs elsewhere."""
 
     fieldsets = (
@@ -67,14 +70,14 @@ class LiveJobAdmin(ReadOnlyAdmin):
         if not ID_PATTERN.match(object_id):
             return None
         view = connections.broker.state_of([object_id]).get(object_id)
-        return None if view is None else row_of(view)
+        return None if view is None else row_of(view, read_pauses())
 
     # -- what is shown -----------------------------------------------------------------------------------------
 
     @admin.display(description=_("state"))
     def state(self, row: Job) -> SafeString:
         view = view_of(row)
-        notes = format_html_join("", " {}", ((note,) for note in notes_on(view)))
+        notes = format_html_join("", " {}", ((note,) for note in notes_on(view, vars(row)["pauses"])))
         return format_html("{}{}", state_badge(view), notes)
 
     @admin.display(description=_("enqueued"))
@@ -125,6 +128,7 @@ class LiveJobAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         return [
             self.own_path("", "changelist", self.changelist_view),
+            *super().get_urls(),
             self.action_path("<path:object_id>/cancel/", "cancel", self.cancel_view),
             self.own_path("<path:object_id>/change/", "change", self.change_view),
         ]
@@ -137,6 +141,7 @@ class LiveJobAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(self.url("change", wanted_id[:64]))
         request.current_app = self.admin_site.name  # where {% url %} looks for it
         wanted = Wanted.read(request.GET)
+        queues = _with(queue_names(), wanted.queue)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Jobs"),
@@ -144,19 +149,20 @@ class LiveJobAdmin(ReadOnlyAdmin):
             "media": self.media,
             "wanted": wanted,
             "tabs": wanted.tabs(),
-            "queues": _with(queue_names(), wanted.queue),
+            "queues": queues,
             "tasks": _with(task_names_seen(), wanted.task),
             "results_url": url_of(self.admin_site, "jobresult_changelist"),
             "counts_query": wanted.query(counts="1"),
             "may_cancel": self.may(request, "cancel_job"),
-            **self._page(wanted, counts="counts" in request.GET),
+            **self._page(request, wanted, queues, counts="counts" in request.GET),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/django_jobs/job/change_list.html", context)
 
-    def _page(self, wanted: Wanted, *, counts: bool) -> dict[str, Any]:
+    def _page(self, request: HttpRequest, wanted: Wanted, queues: list[str], *, counts: bool) -> dict[str, Any]:
         try:
             views = wanted.page()
+            pauses = read_pauses()
             stats = connections.broker.stats() if counts else None
         except BrokerError as error:
             return {"problem": str(error)}
@@ -164,7 +170,7 @@ class LiveJobAdmin(ReadOnlyAdmin):
             {
                 "view": view,
                 "badge": state_badge(view),
-                "notes": notes_on(view),
+                "notes": notes_on(view, pauses),
                 "enqueued": show.moment(view.enqueued_us),
                 "due": "" if view.due_us is None else show.moment(view.due_us),
                 "url": self.url("change", view.id),
@@ -173,7 +179,13 @@ class LiveJobAdmin(ReadOnlyAdmin):
             for view in views[:PAGE]
         ]
         more = wanted.query(after=views[PAGE - 1].place) if len(views) > PAGE else ""
-        return {"rows": rows, "next_query": more, "first_query": wanted.query() if wanted.after else "", "stats": stats}
+        return {
+            "rows": rows,
+            "next_query": more,
+            "first_query": wanted.query() if wanted.after else "",
+            "stats": stats,
+            **self.queues_context(request, wanted, [*queues, *(view.queue for view in views)], pauses),
+        }
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -230,7 +242,7 @@ ANSWERS: Final[Mapping[CancelAnswer, tuple[int, str | Promise]]] = {
 }
 
 
-def row_of(view: JobView) -> Job:
+def row_of(view: JobView, pauses: Pauses) -> Job:
     """Return a row that stands for what the broker told, wherever that keeps its jobs; it is never saved."""
     row = Job(
         id=view.id,
@@ -246,7 +258,7 @@ def row_of(view: JobView) -> Job:
         cancel_requested=view.cancel_requested,
         attempts=view.attempts,
     )
-    vars(row)["view"] = view
+    vars(row).update(view=view, pauses=pauses)
     return row
 
 
@@ -262,9 +274,9 @@ def state_badge(view: JobView) -> SafeString:
     return show.badge(state, LABELS[PARKED if view.parked else view.state])
 
 
-def notes_on(view: JobView) -> list[str]:
+def notes_on(view: JobView, pauses: Pauses) -> list[str]:
     """Return what else people want to know of a live job at once."""
-    found = []
+    found = [note] if (note := note_on(view, pauses)) else []
     if view.parked:
         found.append(_now("its limit has no room") if view.parked == "limit" else _now("no worker knows its task"))
     if view.cancel_requested:

@@ -10,6 +10,7 @@ from django_jobs.models.limit import Limit
 from django_jobs.models.lock import MaintenanceLock
 from django_jobs.models.mark import Mark
 from django_jobs.models.outbox import OutboxMessage
+from django_jobs.models.pause import Pause
 from django_jobs.models.progress import JobProgress
 from django_jobs.models.ready import Ready
 from django_jobs.models.result import JobResult
@@ -28,6 +29,7 @@ __all__ = [
     "MaintenanceLock",
     "Mark",
     "OutboxMessage",
+    "Pause",
     "PeriodicSchedule",
     "Ready",
     "Session",

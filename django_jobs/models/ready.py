@@ -9,8 +9,8 @@ class Ready(models.Model):
     """A job's place in a line. Inserted and deleted, never updated.
 
     `line` is the queue's name; `!queue` holds its suspects, which are claimed alone; `?task` what is parked because
-    no worker knows the task; `~key` what waits for its limit. `rank_no` is 100 - priority. No foreign key: the job's
-    row is in the same transaction.
+    no worker knows the task; `~key` what waits for its limit; `}t task` and `}q queue` what was put aside, since its
+    task or queue is paused. `rank_no` is 100 - priority. No foreign key: the job's row is in the same transaction.
     """
 
     pk = models.CompositePrimaryKey("line", "rank_no", "at_us", "job_id")

@@ -21,9 +21,9 @@ from django_jobs.core.outcome import JobView, Outcome, StoredResult
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.exceptions import UniqueConflict
+from django_jobs.ports.pausing import Pausing
 
 PROGRESS_KEPT_SECONDS: Final = 86_400
-PURGE_PAGE: Final = 500
 
 
 class CancelAnswer(StrEnum):
@@ -98,7 +98,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float = 0.0
 
 
-class Broker(ABC):
+class Broker(Pausing, ABC):
     """Holds jobs between their enqueue and their end."""
 
     in_transaction: bool = False
@@ -169,22 +169,13 @@ class Broker(ABC):
         Blocks: at most 3 s.
         """
 
-    def purge(self, *, queue: str | None = None, task: str | None = None, state: State | None = None) -> int:
-        """Cancel every waiting job that fits (`state`: only those in it); return how many.
-
-        Jobs that run go on, and those that are enqueued meanwhile may stay. One that is claimed between the look and
-        the cancel is asked to end, as by any cancel, and is not counted.
+    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
+        """Cancel jobs by id, each as `cancel` does; say in the same order what each came to.
 
         Atomic: each job by itself; what was cancelled before an error stays cancelled.
-        Blocks: for as long as there are jobs; about a millisecond for each.
+        Blocks: about a millisecond for each job; give it some hundreds.
         """
-        cancelled = 0
-        after = ""
-        while page := self.list(queue=queue, task=task, state=state, after=after, limit=PURGE_PAGE):
-            waiting = [view.id for view in page if view.state is not State.RUNNING]
-            cancelled += sum(self.cancel(job_id) is CancelAnswer.CANCELLED for job_id in waiting)
-            after = page[-1].place
-        return cancelled
+        return [self.cancel(job_id) for job_id in job_ids]
 
     @abstractmethod
     def requeue(self, stored: StoredResult) -> bool:
@@ -210,14 +201,14 @@ class Broker(ABC):
 
     @abstractmethod
     def ready_queues(self) -> list[str]:
-        """Return the names of the queues that hold a job which is ready or due, in any order.
+        """Return the names of the queues that hold a job which is ready or due, in any order; paused ones are left out.
 
         Blocks: never.
         """
 
     @abstractmethod
     def suspect_queues(self) -> list[str]:
-        """Return the names of the queues that hold a suspect which waits, in any order.
+        """Return the names of the queues that hold a suspect which waits, in any order; paused ones are left out.
 
         Blocks: never.
         """

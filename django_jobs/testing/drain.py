@@ -29,6 +29,8 @@ from django_jobs.worker.report import Reporter
 WORKER: Final = "run_jobs"
 MISSES: Final = 3
 """So many claims in a row bring nothing although there is something: then others hold it."""
+LOOKS: Final = 10_000
+"""So many claims may bring nothing that say there is more: each passes jobs of a paused task, a thousand at once."""
 COPY_BATCH: Final = 500
 
 
@@ -94,15 +96,19 @@ class _Drain:
         return ClaimName(self._session, 0, self._number)
 
     def _next(self) -> Claim | None:
-        for _ in range(MISSES):
+        misses = looks = 0
+        while misses < MISSES:
             ready = self._broker.ready_queues()
             queues = tuple(sorted(ready if self._queues is None else set(ready).intersection(self._queues)))
             if not queues:
                 return None
             self._number += 1
-            claims = self._broker.exchange([], Want(name=self._name(), queues=queues, limit=1, suspects=True)).claims
-            if claims:
-                return claims[0]
+            want = Want(name=self._name(), queues=queues, limit=1, suspects=True)
+            answer = self._broker.exchange([], want)
+            if answer.claims:
+                return answer.claims[0]
+            looks += 1
+            misses += not answer.more or looks > LOOKS
         return None
 
     def _outcome(self, claim: Claim) -> Outcome:

@@ -369,10 +369,10 @@ class DownBroker(MemoryBroker):
     def list(self, **wanted: Any) -> Any:
         raise BrokerUnavailable("Redis at redis://jobs:6379 <does not> answer.")
 
-    def state_of(self, job_ids: Any) -> Any:
+    def state_of(self, *given: Any, **wanted: Any) -> Any:
         raise BrokerUnavailable("Redis at redis://jobs:6379 <does not> answer.")
 
-    enqueue_many = requeue = cancel = state_of  # type: ignore[assignment]  # each of them fails
+    enqueue_many = requeue = cancel = pause = resume = paused = state_of
 
 
 def test_a_broker_that_is_down_is_told_of_and_nothing_is_logged(

@@ -47,6 +47,8 @@ CASES: dict[str, Case] = {
     "taskdefinition_run": Case(
         model="taskdefinition", shows=(*VIEW["taskdefinition"], "run_task"), acts=("run_task",)
     ),
+    "taskdefinition_pause": Case(model="taskdefinition", acts=("pause_queue",), post_only=True),
+    "taskdefinition_resume": Case(model="taskdefinition", acts=("pause_queue",), post_only=True),
     "periodicschedule_changelist": Case(
         model="periodicschedule", shows=VIEW["periodicschedule"], acts=("pause_schedule",)
     ),
@@ -76,6 +78,9 @@ CASES: dict[str, Case] = {
     "job_changelist": Case(model="job", shows=VIEW["job"]),
     "job_change": Case(model="job", shows=VIEW["job"]),
     "job_cancel": Case(model="job", acts=("cancel_job",), post_only=True),
+    "job_pause": Case(model="job", acts=("pause_queue",), post_only=True),
+    "job_resume": Case(model="job", acts=("pause_queue",), post_only=True),
+    "job_purge": Case(model="job", shows=(*VIEW["job"], "purge_queue"), acts=("purge_queue",)),
 }  # fmt: skip
 PREFIX = "django_jobs_"
 
@@ -116,8 +121,10 @@ class World:
             "taskdefinition": self.task.pk, "periodicschedule": self.plan.pk, "jobresult": self.result.pk,
             "job": "live",
         }  # fmt: skip
-        takes_key = name.rpartition("_")[2] not in {"changelist", "add", "preview", "selected"}
-        return reverse(f"admin:{PREFIX}{name}", args=[keys[CASES[name].model]] if takes_key else [])
+        without = {"changelist", "add", "preview", "selected"}
+        takes_key = name.rpartition("_")[2] not in without and name not in {"job_pause", "job_resume", "job_purge"}
+        query = "?queue=mail" if name == "job_purge" else ""
+        return reverse(f"admin:{PREFIX}{name}", args=[keys[CASES[name].model]] if takes_key else []) + query
 
     def form(self, name: str, client: Client) -> dict[str, Any]:
         """Return what a person with all permissions would post."""
@@ -139,6 +146,8 @@ class World:
             "jobresult_change": {"queue": "x"},
             "jobresult_delete": {"post": "yes"},
             "taskdefinition_change": {"queue": "x"},
+            "job_pause": {"queue": "mail", "reason": "later"},
+            "job_resume": {"queue": "mail"},
             "taskdefinition_delete": {"post": "yes"},
         }
         return forms.get(name, {})
@@ -156,7 +165,8 @@ class World:
         tables = [
             list(model.objects.order_by("pk").values()) for model in (TaskDefinition, PeriodicSchedule, JobResult)
         ]
-        return sorted(views, key=lambda view: view[1]), tables, LogEntry.objects.count()
+        pauses = connections.broker.paused()
+        return sorted(views, key=lambda view: view[1]), tables, pauses, LogEntry.objects.count()
 
 
 @pytest.fixture
@@ -208,7 +218,7 @@ def test_another_permission_than_the_needed_one_is_none(world: World, staff: Cal
     assert world.state() == before
 
 
-ACTING = [name for name, case in CASES.items() if case.acts and name != "periodicschedule_resume"]
+ACTING = [name for name, case in CASES.items() if case.acts and not name.endswith("_resume")]
 
 
 @pytest.mark.parametrize("name", ACTING)
@@ -264,6 +274,9 @@ BUTTONS = [
     ("jobresult_change", "retry_job", "jobresult_retry"),
     ("job_change", "cancel_job", "job_cancel"),
     ("job_changelist", "cancel_job", "job_cancel"),
+    ("job_changelist", "pause_queue", "job_pause"),
+    ("job_changelist", "purge_queue", "job_purge"),
+    ("taskdefinition_change", "pause_queue", "taskdefinition_pause"),
 ]
 
 

@@ -380,7 +380,9 @@ def test_wrong_settings_are_an_error_in_one_line() -> None:
 
 
 def test_every_verb_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(VERBS) == ["list", "show", "enqueue", "retry", "cancel", "purge", "stats", "workers", "prune"]
+    assert list(VERBS) == [
+        "list", "show", "enqueue", "retry", "cancel", "purge", "pause", "resume", "stats", "workers", "prune",
+    ]  # fmt: skip
     with pytest.raises(SystemExit):
         run("--help")
     told = capsys.readouterr().out

@@ -13,6 +13,7 @@ from django_jobs.backends.memory import MemoryBroker
 from django_jobs.core.claim import ClaimName, Want
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import Kind, Outcome
+from django_jobs.core.pause import Pauses
 from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.ports.broker import CancelAnswer, Exchanged, Renewal, Rescued
 from django_jobs.testing.machine import BrokerMachine
@@ -129,6 +130,29 @@ class SparesSuspects(MemoryBroker):
         return answer
 
 
+class ForgetsPauses(MemoryBroker):
+    """A task's pause is shown, and jobs of it are claimed all the same."""
+
+    def exchange(self, outcomes: Sequence[Outcome], want: Want | None) -> Exchanged:
+        pauses = self.store.pauses
+        shown, pauses._now = pauses._now, Pauses(pause for pause in pauses.all() if pause.kind == "queue")
+        try:
+            return super().exchange(outcomes, want)
+        finally:
+            pauses._now = shown
+
+
+class KeepsAside(MemoryBroker):
+    """A resume forgets what the pause has put aside."""
+
+    def resume(self, *, queue: str | None = None, task: str | None = None) -> bool:
+        aside = [record for record in self.store.jobs.values() if record.aside]
+        was = super().resume(queue=queue, task=task)
+        for record in aside:
+            record.aside = True
+        return was
+
+
 BROKEN = [
     SettlesAnything,
     ClaimsAnew,
@@ -140,6 +164,8 @@ BROKEN = [
     KillsTheLiving,
     WakesTheDead,
     SparesSuspects,
+    ForgetsPauses,
+    KeepsAside,
 ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from django.db import IntegrityError
 
-from django_jobs.backends.database import bound, gates, ledger, people, progress, sessions
+from django_jobs.backends.database import bound, gates, ledger, pauses, people, places, progress, sessions, views
 from django_jobs.backends.database.connection import Connection, describe
 from django_jobs.backends.database.engine import Engine, PlainEnds
 from django_jobs.backends.database.engines import make_engine, shifts_us
@@ -17,12 +17,15 @@ from django_jobs.backends.database.wakeup import Wakeup
 from django_jobs.core.claim import ClaimName, Want
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Kind, Outcome, StoredResult
+from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.ports.broker import Broker, CancelAnswer, Exchanged, QueueStats, Renewal, Rescued, Taken
 
 T = TypeVar("T")
+
+CANCEL_AT_ONCE: Final = 100
 
 
 class DatabaseBroker(Broker):
@@ -73,6 +76,16 @@ class DatabaseBroker(Broker):
 
     def cancel(self, job_id: str) -> CancelAnswer:
         return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id))
+
+    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
+        answers: dict[str, CancelAnswer] = {}
+        for chunk in chunks(sorted(set(job_ids)), CANCEL_AT_ONCE):  # in one order everywhere, as locks are taken
+
+            def step(cursor: Any, some: Sequence[str] = chunk) -> dict[str, CancelAnswer]:
+                return {job_id: people.cancel(self.engine, cursor, job_id) for job_id in some}
+
+            answers.update(self._step(step))
+        return [answers[job_id] for job_id in job_ids]
 
     def requeue(self, stored: StoredResult) -> bool:
         return self._step(lambda cursor: people.requeue(self.engine, cursor, stored))
@@ -148,14 +161,14 @@ class DatabaseBroker(Broker):
         return Exchanged(claims=tuple(claims), more=more, next_due_seconds=seconds)
 
     def ready_queues(self) -> list[str]:
-        queues, gated = self._step(lambda cursor: people.ready_queues(self.engine, cursor), write=False)
+        queues, gated = self._step(lambda cursor: places.ready_queues(self.engine, cursor), write=False)
         if gated:  # whether they may start, and in which queue, is only known once their limits were looked at
             self.engine.promote_due(self._connection)
-            queues, _ = self._step(lambda cursor: people.ready_queues(self.engine, cursor), write=False)
+            queues, _ = self._step(lambda cursor: places.ready_queues(self.engine, cursor), write=False)
         return queues
 
     def suspect_queues(self) -> list[str]:
-        return self._step(people.suspect_queues, write=False)
+        return self._step(places.suspect_queues, write=False)
 
     def wait(self, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None = None) -> None:
         self._wakeup.wait(queues, timeout_seconds, wake_fd)
@@ -200,10 +213,13 @@ class DatabaseBroker(Broker):
         return self._step(lambda cursor: progress.progress_of(cursor, ids), write=False) if ids else {}
 
     def unpark(self, tasks: Collection[str]) -> int:
-        return self._step(lambda cursor: people.unpark(self.engine, cursor, tasks))
+        return self._step(lambda cursor: places.unpark(self.engine, cursor, tasks))
 
     def let_in(self, *, limit: int = 100) -> int:
-        if not self._step(gates.are_there_any, write=False):
+        limits, is_paused = self._step(gates.are_there_any, write=False)
+        if is_paused:
+            pauses.sweep(self._connection, lambda: self.engine)
+        if not limits:
             return 0
         self._swept_to, through = self._step(lambda cursor: gates.sweep(self.engine, cursor, self._swept_to, limit))
         return through
@@ -215,19 +231,29 @@ class DatabaseBroker(Broker):
 
     # -- people ------------------------------------------------------------------------------------------------
 
+    def pause(self, *, queue: str | None = None, task: str | None = None, by: str = "", reason: str = "") -> bool:
+        target = Target.of(queue, task)
+        return self._step(lambda cursor: pauses.pause(self.engine, cursor, target, by=by, reason=reason))
+
+    def resume(self, *, queue: str | None = None, task: str | None = None) -> bool:
+        return pauses.resume(self._connection, lambda: self.engine, Target.of(queue, task))
+
+    def paused(self) -> list[Pause]:
+        return self._step(pauses.paused, write=False)
+
     def state_of(self, job_ids: Collection[str]) -> dict[str, JobView]:
         ids = list(job_ids)
-        return self._step(lambda cursor: people.state_of(self.engine, cursor, ids), write=False) if ids else {}
+        return self._step(lambda cursor: views.state_of(self.engine, cursor, ids), write=False) if ids else {}
 
     def stats(self) -> list[QueueStats]:
-        return self._step(lambda cursor: people.stats(self.engine, cursor), write=False)
+        return self._step(lambda cursor: views.stats(self.engine, cursor), write=False)
 
     def list(
         self, *, queue: str | None = None, state: State | None = None, task: str | None = None,
         parked: bool | None = None, after: str = "", limit: int = 100,
     ) -> list[JobView]:  # fmt: skip
         return self._step(
-            lambda cursor: people.list_jobs(
+            lambda cursor: views.list_jobs(
                 self.engine, cursor, queue=queue, state=state, task=task, parked=parked, after=after, limit=limit
             ),
             write=False,

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from django_jobs.backends.database.connection import Connection
+from django_jobs.backends.database.lines import NOTHING_PAUSED, lines_of, within
 from django_jobs.backends.database.rows import (
     CLAIMED,
     DUE,
@@ -22,13 +23,13 @@ from django_jobs.backends.database.rows import (
     JOB_COLUMNS,
     MARK,
     MARK_GIVEN_SECONDS,
+    PAUSE,
     READY,
     READY_COLUMNS,
     RESULT,
     RESULT_COLUMNS,
     SESSION,
     SOON_US,
-    SUSPECTS,
     TIMER_RANK,
     JobRow,
     Stamps,
@@ -43,6 +44,7 @@ from django_jobs.core.message import Message
 from django_jobs.core.outcome import StoredResult
 
 PROMOTE_LIMIT: Final = 500
+ASIDE_AT_ONCE: Final = 1000
 ROWS_PER_STATEMENT: Final = 500
 
 encode_jobs = msgspec.json.Encoder().encode
@@ -113,6 +115,10 @@ class Engine(ABC):
     """Whether `enqueue` is one statement, and needs no transaction, where no id is given."""
     open_gates: Callable[[Any, Sequence[tuple[Any, ...]], int], None]
     """Lets in who waits at the limits to which rows of Due belong: `(cursor, due, now_us)`."""
+    keep_back: Callable[[Any, Sequence[tuple[Any, ...]]], list[tuple[Any, ...]]]
+    """Puts jobs aside that are paused: `(cursor, rows of Ready) -> the others`."""
+    pauses: Collection[str] = NOTHING_PAUSED
+    """What was paused when last looked: for each claim what its own statement reads, for whoever lets in a hint."""
     channel: str = "django_jobs"
     """Where a vendor that can notifies of new jobs."""
 
@@ -140,11 +146,16 @@ class Engine(ABC):
     def _peek(self, cursor: Any, want: Want) -> Picked | None:
         """Look without a lock whether there is nothing to claim: an idle worker must not hold up the others."""
         now_us = self.now_us(cursor)
-        cursor.execute(f"SELECT MIN(at_us) FROM {DUE}")
-        earliest = cursor.fetchone()[0]
+        cursor.execute(f"SELECT (SELECT MIN(at_us) FROM {DUE}), (SELECT COUNT(*) FROM {PAUSE})")
+        earliest, pauses = cursor.fetchone()
         if earliest is not None and earliest <= now_us:
             return None
-        for line in lines_of(want):
+        if pauses:
+            cursor.execute(f"SELECT target FROM {PAUSE}")
+            self.pauses = frozenset(row[0] for row in cursor.fetchall())
+        else:
+            self.pauses = NOTHING_PAUSED
+        for line in lines_of(want, self.pauses):
             cursor.execute(f"SELECT 1 FROM {READY} WHERE line = %s LIMIT 1", [line])
             if cursor.fetchone() is not None:
                 return None
@@ -236,27 +247,46 @@ class Engine(ABC):
     def claim(self, cursor: Any, want: Want) -> Picked:
         """Promote what is due, then take from the lines in order and name the claim."""
         now_us = self.now_us(cursor)
-        cursor.execute(f"SELECT 1 FROM {SESSION} WHERE id = %s AND state = 'dead'", [want.name.session])
-        if cursor.fetchone() is not None:
+        if self._is_dead(cursor, want.name.session):
             return Picked([], False, None, now_us)
         due = self.pick_due(cursor, now_us, PROMOTE_LIMIT)
         if due:
             self.promote(cursor, due)
         limit = min(want.limit, 1) if want.suspects else want.limit
-        picked: list[tuple[Any, ...]] = []
-        more, room = False, want.max_bytes
-        for line in lines_of(want):
-            if len(picked) >= limit or more:
-                break
-            found = self.pick_ready(cursor, line, limit - len(picked))
-            fitting, room = _within(found, room, first=not picked)
-            picked += fitting
-            more = len(fitting) < len(found)
+        picked, more = self._pick(cursor, want, limit)
         rows = self._name(cursor, want.name, picked, now_us) if picked else []
         cursor.execute(f"SELECT MIN(at_us) FROM {DUE}")
         earliest = cursor.fetchone()[0]
         next_due_us = None if earliest is None else earliest - now_us
         return Picked(rows, more or len(picked) >= limit, next_due_us, now_us)
+
+    def _is_dead(self, cursor: Any, session: str) -> bool:
+        """Say whether a session is dead; in the same statement learn what is paused."""
+        cursor.execute(
+            f"SELECT '' FROM {SESSION} WHERE id = %s AND state = 'dead' UNION ALL SELECT target FROM {PAUSE}", [session]
+        )
+        found = {row[0] for row in cursor.fetchall()}
+        self.pauses = frozenset(found - {""})
+        return "" in found
+
+    def _pick(self, cursor: Any, want: Want, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """Lock rows of Ready, best first; say whether there is more. Jobs of a paused task are put aside."""
+        holds = any(target.startswith("task ") for target in self.pauses)
+        picked: list[tuple[Any, ...]] = []
+        more, room, aside = False, want.max_bytes, 0
+        for line in lines_of(want, self.pauses):
+            again = True
+            while again and len(picked) < limit and not more:
+                found = self.pick_ready(cursor, line, limit - len(picked))
+                mine = self.keep_back(cursor, found) if holds and found else found
+                fitting, room = within(mine, room, first=not picked)
+                picked += fitting
+                aside += len(found) - len(mine)
+                more = len(fitting) < len(mine) or aside >= ASIDE_AT_ONCE
+                again = len(mine) < len(found)
+                if again:  # a second look must not find what this one has taken: own locks stop nobody
+                    self.delete_ready(cursor, [row[:4] for row in fitting])
+        return picked, more or aside > 0
 
     def _name(
         self, cursor: Any, name: ClaimName, picked: Sequence[tuple[Any, ...]], now_us: int
@@ -352,20 +382,3 @@ class Engine(ABC):
             )
             for row, attempt in picked
         ]  # fmt: skip
-
-
-def lines_of(want: Want) -> list[str]:
-    """Return the lines that a claim takes from, in order."""
-    ordinary = list(want.queues)
-    return [SUSPECTS + queue for queue in ordinary] + ordinary if want.suspects else ordinary
-
-
-def _within(found: Sequence[tuple[Any, ...]], room: int, *, first: bool) -> tuple[list[tuple[Any, ...]], int]:
-    """Return the rows whose bodies fit into `room` bytes (the very first always does), and the room that is left."""
-    fitting: list[tuple[Any, ...]] = []
-    for row in found:
-        if row[5] > room and not (first and not fitting):
-            break
-        fitting.append(row)
-        room -= row[5]
-    return fitting, room

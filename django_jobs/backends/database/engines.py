@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from django_jobs.backends.database import gates
+from django_jobs.backends.database import gates, pauses
 from django_jobs.backends.database.connection import Connection
 from django_jobs.backends.database.engine import Engine
 from django_jobs.backends.database.mysql import MysqlEngine
@@ -41,6 +41,7 @@ def make_engine(connection: Connection, policy: Policy) -> Engine:
     engine = kind(Stamps(connection.vendor, use_tz=policy.use_tz, time_zone=policy.time_zone))
     engine.shift_us = shifts_us.get(connection.alias, 0)
     engine.open_gates = partial(_open_gates, engine)
+    engine.keep_back = partial(pauses.keep_back, engine)
     return engine
 
 

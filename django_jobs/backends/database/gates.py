@@ -12,13 +12,15 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from django_jobs.backends.database.engine import Engine
+from django_jobs.backends.database.engine import ASIDE_AT_ONCE, Engine
 from django_jobs.backends.database.rows import (
+    ASIDE,
     DUE,
     DUE_COLUMNS,
     GATE,
     JOB,
     LIMIT,
+    PAUSE,
     READY,
     READY_COLUMNS,
     SLOT,
@@ -72,18 +74,31 @@ def _open(engine: Engine, cursor: Any, line: str, limit: Limit | None, now_us: i
     if state is None:
         return 0
     starts, next_us = _starts(engine, cursor, name, state, now_us)
-    rows = engine.pick_ready(cursor, line, starts) if starts > 0 else []
-    if rows:
-        _let_in(engine, cursor, name, rows, now_us)
+    through, full = _let_through(engine, cursor, name, line, starts, now_us)
     if state.period_us is not None:
-        next_us += state.period_us * len(rows)
+        next_us += state.period_us * through
     waiting = _is_anybody_there(cursor, READY, "line", line)
-    timer_us = _time(engine, cursor, line, state, next_us, now_us, full=len(rows) == AT_ONCE) if waiting else 0
+    timer_us = _time(engine, cursor, line, state, next_us, now_us, full=full) if waiting else 0
     if not waiting and next_us <= now_us and not _is_anybody_there(cursor, SLOT, "name", name):
         cursor.execute(f"DELETE FROM {LIMIT} WHERE name = %s", [name])
     elif (next_us, timer_us) != (state.next_us, state.timer_us):
         cursor.execute(f"UPDATE {LIMIT} SET next_us = %s, timer_us = %s WHERE name = %s", [next_us, timer_us, name])
-    return len(rows)
+    return through
+
+
+def _let_through(engine: Engine, cursor: Any, name: str, line: str, starts: int, now_us: int) -> tuple[int, bool]:
+    """Let at most `starts` in, and put aside who is paused; return how many, and whether it was cut short."""
+    through = aside = 0
+    while through < starts and aside < ASIDE_AT_ONCE:
+        rows = engine.pick_ready(cursor, line, starts - through)
+        mine = engine.keep_back(cursor, rows) if engine.pauses and rows else rows
+        if mine:
+            _let_in(engine, cursor, name, mine, now_us)
+        through += len(mine)
+        aside += len(rows) - len(mine)
+        if len(mine) == len(rows):
+            break
+    return through, through == AT_ONCE or aside >= ASIDE_AT_ONCE
 
 
 def _lock(engine: Engine, cursor: Any, name: str, limit: Limit | None) -> State | None:
@@ -179,10 +194,14 @@ def leave(cursor: Any, members: Collection[tuple[str, str]]) -> None:
 # -- what others should have done ------------------------------------------------------------------------------
 
 
-def are_there_any(cursor: Any) -> bool:
-    """Say whether any limit has a state."""
-    cursor.execute(f"SELECT 1 FROM {LIMIT} LIMIT 1")
-    return cursor.fetchone() is not None
+def are_there_any(cursor: Any) -> tuple[bool, bool]:
+    """Say whether any limit has a state, and whether anything is paused or put aside since it was."""
+    cursor.execute(
+        f"SELECT (SELECT 1 FROM {LIMIT} LIMIT 1), (SELECT 1 FROM {PAUSE} LIMIT 1),"
+        f" (SELECT 1 FROM {READY} WHERE line > '{ASIDE}' AND line < '{GATE}' LIMIT 1)"
+    )
+    limit, pause, aside = cursor.fetchone()
+    return limit is not None, pause is not None or aside is not None
 
 
 def sweep(engine: Engine, cursor: Any, after: str, limit: int) -> tuple[str, int]:

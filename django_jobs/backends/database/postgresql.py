@@ -16,7 +16,8 @@ import msgspec
 
 from django_jobs.backends.database.connection import Connection
 from django_jobs.backends.database.cursor import ClaimCursor
-from django_jobs.backends.database.engine import PROMOTE_LIMIT, Engine, Picked, PlainEnds, lines_of
+from django_jobs.backends.database.engine import PROMOTE_LIMIT, Engine, Picked, PlainEnds
+from django_jobs.backends.database.lines import lines_of
 from django_jobs.backends.database.rows import (
     CLAIMED,
     DUE,
@@ -26,6 +27,7 @@ from django_jobs.backends.database.rows import (
     JOB_COLUMNS,
     MARK,
     MARK_GIVEN_SECONDS,
+    PAUSE,
     READY,
     READY_COLUMNS,
     RESULT,
@@ -80,7 +82,8 @@ p AS MATERIALIZED ({{pick}}),
 f AS (SELECT ctid, sum(body_bytes) OVER (ROWS UNBOUNDED PRECEDING) AS total, body_bytes FROM p),
 gone AS (DELETE FROM {READY} WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM f WHERE (total <= %s OR total = body_bytes)
-        AND NOT EXISTS (SELECT 1 FROM {SESSION} WHERE id = %s AND state = 'dead')))
+        AND NOT EXISTS (SELECT 1 FROM {SESSION} WHERE id = %s AND state = 'dead')
+        AND NOT EXISTS (SELECT 1 FROM {PAUSE}{{but_known}})))
     RETURNING line, rank_no, at_us, job_id, attempt + 1 AS attempt),
 named AS (INSERT INTO {CLAIMED} (name, session_id, size, jobs, claimed_us)
     SELECT %s, %s, count(*), json_agg(json_build_array(job_id, attempt))::text, {NOW} FROM gone HAVING count(*) > 0),
@@ -166,7 +169,13 @@ class PostgresqlEngine(Engine):
             return connection.statement(lambda cursor: self._settle_only(cursor, ends)), None
         if self._promote_at <= time.monotonic():
             self.promote_due(connection)
+        if self._is_any_task_paused():
+            whole = connection.statement(lambda cursor: self._settle_only(cursor, ends)) if ends else []
+            return whole, self._claim_with_care(connection, want)
+        before = self.pauses
         whole, picked = self._round(connection, ends, want)
+        if not picked.rows and (self.pauses != before or self._is_news(connection, picked)):
+            return whole, self._claim_with_care(connection, want)
         if not picked.rows and (
             self._promote_at <= time.monotonic() or (not picked.swept and self._cursor.seconds_to_sweep() <= 0)
         ):
@@ -174,6 +183,31 @@ class PostgresqlEngine(Engine):
                 self.promote_due(connection)
             _, picked = self._round(connection, (), want)
         return whole, picked
+
+    def _is_news(self, connection: Connection, picked: Picked) -> bool:
+        """Say whether more is paused than this engine knew: a round that sees rows then takes none of them."""
+
+        def read(cursor: Any) -> frozenset[str]:
+            cursor.execute(f"SELECT target FROM {PAUSE}")
+            return frozenset(row[0] for row in cursor.fetchall())
+
+        return picked.more and connection.statement(read) != self.pauses
+
+    def _is_any_task_paused(self) -> bool:
+        return bool(self.pauses) and any(target.startswith("task ") for target in self.pauses)
+
+    def _claim_with_care(self, connection: Connection, want: Want) -> Picked:
+        """Claim in several statements, which read what is paused, and look at each job where a task is."""
+
+        def step(cursor: Any) -> Picked:
+            if connection.own:
+                cursor.execute(STEADY_PLANS)
+            return self.claim(cursor, want)
+
+        picked = connection.transaction(step)
+        next_due_us = picked.next_due_us
+        self._promote_at = math.inf if next_due_us is None else time.monotonic() + next_due_us / 1e6
+        return picked
 
     def promote_due(self, connection: Connection) -> None:
         def promote(cursor: Any) -> list[tuple[Any, ...]]:
@@ -197,17 +231,22 @@ class PostgresqlEngine(Engine):
         params: list[Any] = []
         if ends:
             self._settle_parts(ends, parts, params)
-        lines = lines_of(want)
+        lines = lines_of(want, self.pauses)
         limit = min(want.limit, 1) if want.suspects else want.limit
         pick, pick_params, swept = self._cursor.pick(lines, limit)
-        parts.append(CLAIM.format(pick=pick))
-        params += [*pick_params, want.max_bytes, want.name.session, str(want.name), want.name.session, lines]
-        sql = self._sql(f"WITH {','.join(parts)} {_tail(bool(ends), 0 if swept else self._due_floor_us)}")
+        known = sorted(self.pauses)
+        parts.append(CLAIM.format(pick=pick, but_known=" WHERE target <> ALL (%s::text[])" if known else ""))
+        params += [*pick_params, want.max_bytes, want.name.session, *([known] if known else [])]
+        params += [str(want.name), want.name.session, lines]
+        tail = _tail(bool(ends), 0 if swept else self._due_floor_us, with_pauses=bool(known))
+        sql = self._sql(f"WITH {','.join(parts)} {tail}")
         began = time.monotonic()
         rows = connection.statement(lambda cursor: _rows_of_last(cursor, sql, params, steady=connection.own))
         seconds = time.monotonic() - began
+        if known:
+            self.pauses = frozenset(rows[0][4])
         whole = [ends[index].name for index in rows[0][0] or ()]
-        found = [(JobRow._make(row[5:]), row[4]) for row in rows] if rows[0][4] is not None else []
+        found = [(JobRow._make(row[6:]), row[5]) for row in rows] if rows[0][5] is not None else []
         full = len(found) >= limit or rows[0][3] > len(found)
         settled = sum(len(end.results) + len(end.dropped) for end in ends)
         places = [(row.line, rank(row.priority), row.at_us, row.id) for row, _ in found]
@@ -316,10 +355,12 @@ class PostgresqlEngine(Engine):
             )
 
 
-def _tail(settles: bool, due_floor_us: int) -> str:
+def _tail(settles: bool, due_floor_us: int, *, with_pauses: bool) -> str:
     whole = "(SELECT array_agg(c) FROM whole)" if settles else "NULL::int[]"
     earliest = f"(SELECT at_us FROM {DUE} WHERE at_us > {due_floor_us} ORDER BY at_us LIMIT 1)"
-    return f"SELECT {whole}, {NOW}, {earliest}, (SELECT count(*) FROM p), g.* FROM (SELECT 1) one LEFT JOIN g ON true"
+    paused = f"ARRAY(SELECT target FROM {PAUSE})" if with_pauses else "NULL"
+    columns = f"{whole}, {NOW}, {earliest}, (SELECT count(*) FROM p), {paused}, g.*"
+    return f"SELECT {columns} FROM (SELECT 1) one LEFT JOIN g ON true"
 
 
 def _rows_of_last(cursor: Any, sql: str, params: Sequence[Any], *, steady: bool) -> list[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django_jobs.backends.database.engine import Engine
-from django_jobs.backends.database.people import claims_of
 from django_jobs.backends.database.rows import in_list
+from django_jobs.backends.database.views import claims_of
 from django_jobs.ports.broker import PROGRESS_KEPT_SECONDS
 
 PROGRESS: Final = "django_jobs_jobprogress"

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django_jobs.core.message import PRIORITY_MAX, Message
 from django_jobs.core.outcome import StoredResult
+from django_jobs.core.pause import Target
 from django_jobs.core.states import State
 
 JOB: Final = "django_jobs_job"
@@ -24,6 +25,7 @@ OUTBOX: Final = "django_jobs_outboxmessage"
 UNIQUE: Final = "django_jobs_uniquekey"
 LIMIT: Final = "django_jobs_limit"
 SLOT: Final = "django_jobs_slot"
+PAUSE: Final = "django_jobs_pause"
 
 MARK_GIVEN_SECONDS: Final = 86_400
 """How long the id of an ended job that left no result stays taken, where the id was given or computed.
@@ -39,6 +41,8 @@ SUSPECTS: Final = "!"
 PARKED: Final = "?"
 GATE: Final = "~"
 """Lines of what waits for a limit; it sorts behind every queue's name."""
+ASIDE: Final = "}"
+"""Lines of what was put aside since it is paused; behind every queue's name, before the limits."""
 TIMER_RANK: Final = -1
 """Of a row in Due that is no job."""
 
@@ -98,9 +102,19 @@ class JobRow(NamedTuple):
         """Return its row in Ready once its limit has let it through."""
         return (self.line, rank(self.priority), self.at_us, self.id, attempt, self.body_bytes)
 
+    def aside(self) -> tuple[tuple[Any, ...], ...]:
+        """Return the keys in Ready that it may have while it is paused."""
+        key = (rank(self.priority), self.at_us, self.id)
+        return tuple((aside_line(target), *key) for target in (Target("task", self.task), Target("queue", self.queue)))
+
     def due(self, attempt: int) -> tuple[Any, ...]:
         """Return its row in Due."""
         return (self.at_us, self.id, self.waiting_line, rank(self.priority), attempt, self.body_bytes)
+
+
+def aside_line(target: Target) -> str:
+    """Return the line in which jobs wait that the pause of a queue or task has put aside."""
+    return f"{ASIDE}{target.kind[0]} {target.name}"
 
 
 def rank(priority: int) -> int:

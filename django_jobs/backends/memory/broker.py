@@ -10,6 +10,7 @@ import msgspec
 
 from django_jobs.backends.memory import rescue as rescuing
 from django_jobs.backends.memory import settle as settling
+from django_jobs.backends.memory import viewing
 from django_jobs.backends.memory.records import MARK_GIVEN_US, Record
 from django_jobs.backends.memory.store import MemoryStore
 from django_jobs.backends.memory.uniques import Uniques
@@ -17,6 +18,7 @@ from django_jobs.core.bounds import bounds_of
 from django_jobs.core.claim import Claim, ClaimName, Want
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Outcome, StoredResult
+from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.core.states import State
@@ -154,7 +156,7 @@ class MemoryBroker(Broker):
                 return Exchanged(stale=stale)
             store.promote(now_us)
             claims = self._claim(want, now_us)
-            more = want.limit > 0 and any(store.first(store.lines, queue) for queue in want.queues)
+            more = want.limit > 0 and any(store.claimable(store.lines, queue) for queue in want.queues)
             return Exchanged(claims=claims, stale=stale, more=more, next_due_seconds=store.next_due_seconds(now_us))
 
     def _claim(self, want: Want, now_us: int) -> tuple[Claim, ...]:
@@ -172,13 +174,13 @@ class MemoryBroker(Broker):
         store = self.store
         if want.suspects:
             for queue in want.queues:
-                suspect = store.first(store.suspects, queue)
+                suspect = store.claimable(store.suspects, queue)
                 if suspect is not None:
                     store.take(suspect, want.name)
                     return
         left, size = want.limit, 0
         for queue in want.queues:
-            while left > 0 and (record := store.first(store.lines, queue)) is not None:
+            while left > 0 and (record := store.claimable(store.lines, queue)) is not None:
                 size += record.size
                 if size > want.max_bytes and left < want.limit:
                     return
@@ -192,13 +194,13 @@ class MemoryBroker(Broker):
             return [
                 queue
                 for queue in {**store.lines, **store.suspects}
-                if store.first(store.lines, queue) or store.first(store.suspects, queue)
+                if store.claimable(store.lines, queue) or store.claimable(store.suspects, queue)
             ]
 
     def suspect_queues(self) -> list[str]:
         store = self.store
         with store.lock:
-            return [queue for queue in list(store.suspects) if store.first(store.suspects, queue)]
+            return [queue for queue in list(store.suspects) if store.claimable(store.suspects, queue)]
 
     def wait(self, queues: Collection[str] | None, timeout_seconds: float, wake_fd: int | None = None) -> None:
         store = self.store
@@ -328,6 +330,18 @@ class MemoryBroker(Broker):
 
     # -- people ------------------------------------------------------------------------------------------------
 
+    def pause(self, *, queue: str | None = None, task: str | None = None, by: str = "", reason: str = "") -> bool:
+        with self.store.lock:
+            return self.store.pauses.pause(Target.of(queue, task), by=by, reason=reason)
+
+    def resume(self, *, queue: str | None = None, task: str | None = None) -> bool:
+        with self.store.lock:
+            return self.store.pauses.resume(Target.of(queue, task))
+
+    def paused(self) -> Sequence[Pause]:
+        with self.store.lock:
+            return self.store.pauses.all()
+
     def state_of(self, job_ids: Collection[str]) -> dict[str, JobView]:
         store = self.store
         with store.lock:
@@ -335,13 +349,7 @@ class MemoryBroker(Broker):
             return {job_id: store.jobs[job_id].as_view(now_us) for job_id in job_ids if job_id in store.jobs}
 
     def stats(self) -> list[QueueStats]:
-        store = self.store
-        with store.lock:
-            now_us = store.now_us()
-            queues: dict[str, list[Record]] = {}
-            for record in store.jobs.values():
-                queues.setdefault(record.message.queue, []).append(record)
-            return [_stats(queue, queues[queue], now_us) for queue in sorted(queues)]
+        return viewing.stats(self.store)
 
     def describe(self) -> str:
         return "memory of this process"
@@ -364,36 +372,6 @@ class MemoryBroker(Broker):
         after: str = "",
         limit: int = 100,
     ) -> list[JobView]:
-        store = self.store
-        with store.lock:
-            now_us = store.now_us()
-            views = [store.jobs[job_id].as_view(now_us) for job_id in sorted(store.jobs) if job_id > after]
-        wanted = [
-            view
-            for view in views
-            if queue in {None, view.queue}
-            and state in {None, view.state}
-            and task in {None, view.task}
-            and parked in {None, bool(view.parked)}
-        ]
-        return wanted[:limit]
-
-
-def _stats(queue: str, records: Sequence[Record], now_us: int) -> QueueStats:
-    states = [record.state(now_us) for record in records]
-    aside = [bool(record.why_parked(now_us)) for record in records]
-    parked = sum(aside)
-    waiting = [
-        now_us - record.at_us
-        for record, state, is_aside in zip(records, states, aside, strict=True)
-        if state is State.QUEUED and not is_aside
-    ]
-    return QueueStats(
-        queue=queue,
-        scheduled=states.count(State.SCHEDULED),
-        queued=states.count(State.QUEUED) - parked,
-        retrying=states.count(State.RETRYING),
-        parked=parked,
-        running=states.count(State.RUNNING),
-        oldest_seconds=max([0, *waiting]) / 1_000_000,
-    )
+        return viewing.list_jobs(
+            self.store, queue=queue, state=state, task=task, parked=parked, after=after, limit=limit
+        )

@@ -67,11 +67,12 @@ class Gates:
 
     def _let_in(self, gate: Gate, now_us: int) -> None:
         starts, rate = self._starts(gate, now_us)
-        for _ in range(starts):
-            record = self._first(gate)
-            if record is None:
-                break
+        while starts > 0 and (record := self._first(gate)) is not None:
             heapq.heappop(gate.waiting)
+            if self._store.pauses.holds(record):
+                self._store.pauses.put_aside(record)
+                continue
+            starts -= 1
             record.let_in = True
             gate.let_in[record.message.id] = record
             gate.next_us += rate.period_us if rate else 0
@@ -102,7 +103,7 @@ class Gates:
         return None
 
     def _waits(self, record: Record, entry: Entry) -> bool:
-        idle = record.claim is None and not record.later and not record.parked
+        idle = record.claim is None and not record.later and not record.parked and not record.aside
         return idle and not record.let_in and record.entry() == entry
 
     def next_seconds(self, now_us: int) -> float | None:

@@ -39,7 +39,7 @@ class Member(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A live job. It is claimed where `claim` is set, else it stands in line, is due later, or is parked."""
+    """A live job. It is claimed where `claim` is set, else it stands in line, is due later, parked or put aside."""
 
     message: Message
     enqueued_us: int
@@ -54,6 +54,8 @@ class Record:
     crashes: int = 0
     suspect: bool = False
     parked: bool = False
+    aside: bool = False
+    """True while it waits for the end of a pause, apart from the lines."""
     let_in: bool = False
     """Whether its limit, if it has one, has let it through for one claim."""
     later: bool = False
@@ -78,7 +80,7 @@ class Record:
         return bounds.limit.key if bounds and bounds.limit else None
 
     def why_parked(self, now_us: int) -> str:
-        if self.claim is not None:
+        if self.claim is not None or self.aside:
             return ""
         if self.parked:
             return PARKED

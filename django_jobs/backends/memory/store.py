@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from django_jobs.backends.memory.gates import Gates
+from django_jobs.backends.memory.pauses import MemoryPauses
 from django_jobs.backends.memory.records import MARK_GIVEN_US, MARK_OWN_US, Entry, Mark, Member, Record
 from django_jobs.core import attempts
 from django_jobs.core.claim import ClaimName
@@ -45,6 +46,8 @@ class MemoryStore:
         self.ticks: dict[str, int] = {}
         self.uniques: dict[str, Member] = {}
         self.gates = Gates(self)
+        self.pauses = MemoryPauses(self)
+        self.claimable = self.pauses.claimable
         self.locks: dict[str, tuple[str, int]] = {}
 
     @classmethod
@@ -143,7 +146,7 @@ class MemoryStore:
         return None
 
     def _stands(self, record: Record, entry: Entry, suspect: bool) -> bool:
-        waits = record.claim is None and not record.later and not record.parked
+        waits = record.claim is None and not record.later and not record.parked and not record.aside
         if record.message.bounds is not None and not record.let_in and record.limit_key() is not None:
             return False
         return waits and record.suspect is suspect and record.entry() == entry
@@ -233,7 +236,7 @@ class MemoryStore:
     def has_ready(self, queues: Collection[str] | None) -> bool:
         """Say whether a line holds a job that anybody may claim; suspects are asked for, not waited for."""
         self.promote(self.now_us())
-        return any(self.first(self.lines, queue) for queue in list(self.lines if queues is None else queues))
+        return any(self.claimable(self.lines, queue) for queue in list(self.lines if queues is None else queues))
 
     def wake(self) -> None:
         """Make every wait of a broker return, and every wait of a result store look again."""

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from django_jobs.backends.redis import bound, listing, people
+from django_jobs.backends.redis import bound, listing, pauses, people
 from django_jobs.backends.redis.client import Client
 from django_jobs.backends.redis.family import Family
 from django_jobs.backends.redis.held import Exchange
@@ -34,6 +34,7 @@ from django_jobs.backends.redis.wakeup import Wakeup, wait_for_end
 from django_jobs.core.claim import ClaimName, Want
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Kind, Outcome, StoredResult
+from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.core.states import State
@@ -118,6 +119,9 @@ class RedisBroker(Broker):
 
     def cancel(self, job_id: str) -> CancelAnswer:
         return people.cancel(self._family, self._keeping, job_id)
+
+    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
+        return people.cancel_many(self._family, self._keeping, job_ids) if job_ids else []
 
     def requeue(self, stored: StoredResult) -> bool:
         return people.requeue(self._family, self._keeping, stored)
@@ -204,6 +208,15 @@ class RedisBroker(Broker):
         return int(self._family.run(SWEEP, [limit, DEAD_SESSION_KEPT_US]))
 
     # -- people ------------------------------------------------------------------------------------------------
+
+    def pause(self, *, queue: str | None = None, task: str | None = None, by: str = "", reason: str = "") -> bool:
+        return pauses.pause(self._family, Target.of(queue, task), by=by, reason=reason)
+
+    def resume(self, *, queue: str | None = None, task: str | None = None) -> bool:
+        return pauses.resume(self._family, Target.of(queue, task))
+
+    def paused(self) -> list[Pause]:
+        return pauses.paused(self._family)
 
     def state_of(self, job_ids: Collection[str]) -> dict[str, JobView]:
         return people.state_of(self._family, job_ids) if job_ids else {}

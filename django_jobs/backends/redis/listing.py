@@ -13,8 +13,9 @@ from django_jobs.core.states import State
 
 LINES: Final = {
     "claimed": State.RUNNING, "due": State.SCHEDULED, "gated": State.QUEUED, "parked": State.QUEUED,
-    "ready": State.QUEUED, "retrying": State.RETRYING, "suspects": State.QUEUED,
+    "ready": State.QUEUED, "retrying": State.RETRYING, "suspects": State.QUEUED, "withheld": State.QUEUED,
 }  # fmt: skip
+"""By name. Jobs move from `ready` to `withheld` while a task is paused: they are seen twice, and never missed."""
 STEP: Final = 200
 
 

@@ -115,6 +115,18 @@ def cancel(family: Family, keeping: Keeping, job_id: str) -> CancelAnswer:
     raise BrokerUnavailable(f"The job {job_id} kept changing while it was to be cancelled; try again.")
 
 
+def cancel_many(family: Family, keeping: Keeping, ids: Sequence[str]) -> list[CancelAnswer]:
+    """Cancel jobs; those that wait are looked at together."""
+    _, jobs = find(family, ids)
+    waiting = {job.message.id: job for job in jobs if job.where != "claimed"}
+    answers = []
+    for job_id in ids:
+        seen = waiting.pop(job_id, None)
+        taken = seen is not None and _take(family, keeping, seen) == b"done"
+        answers.append(CancelAnswer.CANCELLED if taken else cancel(family, keeping, job_id))
+    return answers
+
+
 def _ended_answer(job_id: str, answer: bytes) -> CancelAnswer:
     if answer == b"marked":
         return CancelAnswer.UNKNOWN
@@ -187,7 +199,7 @@ def state_of(family: Family, ids: Collection[str]) -> dict[str, JobView]:
 
 STATES: Final = {
     "ready": State.QUEUED, "suspects": State.QUEUED, "parked": State.QUEUED, "gated": State.QUEUED,
-    "due": State.SCHEDULED, "retrying": State.RETRYING, "claimed": State.RUNNING,
+    "withheld": State.QUEUED, "due": State.SCHEDULED, "retrying": State.RETRYING, "claimed": State.RUNNING,
 }  # fmt: skip
 
 

@@ -15,9 +15,9 @@ class Script(NamedTuple):
     sha: str
 
 
-def _load(verb: str) -> Script:
+def _load(verb: str, *parts: str) -> Script:
     folder = resources.files(__package__) / "lua"
-    text = (folder / "prelude.lua").read_text() + (folder / f"{verb}.lua").read_text()
+    text = "".join([(folder / f"{part}.lua").read_text() for part in ("prelude", *parts, verb)])
     return Script(verb, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -30,14 +30,16 @@ EXCHANGE: Final = _load("exchange")
 FIND: Final = _load("find")
 FORGET: Final = _load("forget")
 HELD: Final = _load("held")
-LET_IN: Final = _load("let_in")
+LET_IN: Final = _load("let_in", "returning")
 LOCK: Final = _load("lock")
 OLD: Final = _load("old")
 OUT: Final = _load("out")
+PAUSE: Final = _load("pause")
 PROGRESS: Final = _load("progress")
 QUEUES: Final = _load("queues")
 REQUEUE: Final = _load("requeue")
 RESCUE: Final = _load("rescue")
+RESUME: Final = _load("resume", "returning")
 SAVE: Final = _load("save")
 SESSION: Final = _load("session")
 SESSIONS: Final = _load("sessions")

@@ -10,6 +10,7 @@ from django_jobs.core import attempts as attempt_list
 from django_jobs.core.attempts import AttemptRecord
 from django_jobs.core.message import Body, decode_body
 from django_jobs.core.outcome import JobView, StoredResult
+from django_jobs.core.pause import NOTHING_PAUSED, Pauses
 from django_jobs.core.states import State
 from django_jobs.exceptions import InvalidMessage
 from django_jobs.management.jobs.text import iso
@@ -17,8 +18,8 @@ from django_jobs.management.jobs.text import iso
 Document = dict[str, Any]
 
 
-def job_document(job: JobView | StoredResult) -> Document:
-    """Return the document of a job.
+def job_document(job: JobView | StoredResult, pauses: Pauses = NOTHING_PAUSED) -> Document:
+    """Return the document of a job; `pauses` say why it may wait.
 
     args, kwargs and result are as the wire has them: JSON, with a tagged object for a datetime, Decimal and so on;
     args and kwargs are null for a message that cannot be read. `attempts` are those that failed or crashed.
@@ -42,10 +43,16 @@ def job_document(job: JobView | StoredResult) -> Document:
         "started_at": iso(job.started_us),
         "finished_at": iso(ended.finished_us) if ended else None,
         "worker": (ended.worker or None) if ended else None,
-        "waits_because": (live.parked or None) if live else None,
+        "waits_because": (waits_because(live, pauses) or None) if live else None,
         "result": msgspec.json.decode(ended.result) if ended and ended.result else None,
         "error": _error(ended) if ended and ended.error_class else None,
     }
+
+
+def waits_because(view: JobView, pauses: Pauses) -> str:
+    """Return what a job waits for but its turn; an empty text for nothing."""
+    pause = None if view.state is State.RUNNING else pauses.on(queue=view.queue, task=view.task)
+    return view.parked or ("" if pause is None else str(pause))
 
 
 def status_of(job: JobView | StoredResult) -> State:

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from django_jobs.connections import connections
 from django_jobs.core.outcome import JobView, StoredResult
+from django_jobs.core.pause import NOTHING_PAUSED, Pauses
 from django_jobs.core.states import ENDED, State
 from django_jobs.management.jobs.documents import job_document, status_of
 from django_jobs.management.jobs.text import age, table
@@ -42,10 +43,11 @@ def run(options: Mapping[str, Any], output: Output) -> None:
         jobs, following = _ended(options, limit)
     else:
         jobs, following = _live(options, state, limit)
+    pauses = Pauses(connections.broker.paused()) if state not in ENDED else NOTHING_PAUSED
     if output.as_json:
-        output.document({"jobs": [job_document(job) for job in jobs], "next": following})
+        output.document({"jobs": [job_document(job, pauses) for job in jobs], "next": following})
     elif jobs:
-        output.lines(_table(jobs))
+        output.lines(_table(jobs, pauses))
         if following:
             output.lines([f"More: --after {following}"])
     if not jobs:
@@ -82,12 +84,12 @@ def _ended(options: Mapping[str, Any], limit: int) -> tuple[Sequence[StoredResul
     return page, ids[limit - 1] if len(ids) > limit else None
 
 
-def _table(jobs: Sequence[JobView | StoredResult]) -> list[str]:
+def _table(jobs: Sequence[JobView | StoredResult], pauses: Pauses) -> list[str]:
     now = time.time()
     rows = [
         (
             job.id,
-            (job.parked if isinstance(job, JobView) else "") or status_of(job).value,
+            _status(job, pauses),
             age(now - _moment_us(job) / 1_000_000),
             job.queue,
             job.task,
@@ -95,6 +97,14 @@ def _table(jobs: Sequence[JobView | StoredResult]) -> list[str]:
         for job in jobs
     ]
     return list(table(("ID", "STATUS", "AGE", "QUEUE", "TASK"), rows, flexible=4))
+
+
+def _status(job: JobView | StoredResult, pauses: Pauses) -> str:
+    if isinstance(job, JobView) and job.parked:
+        return job.parked
+    if status_of(job) is State.QUEUED and pauses.on(queue=job.queue, task=job.task):
+        return "paused"
+    return status_of(job).value
 
 
 def _moment_us(job: JobView | StoredResult) -> int:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from django_jobs.connections import connections
+from django_jobs.client.cancelling import Chosen, cancel_chosen
 from django_jobs.core.states import State
 from django_jobs.management.jobs.verb import NOTHING_MATCHED, USAGE, Output, Verb, stop
 
@@ -30,9 +30,8 @@ def run(options: Mapping[str, Any], output: Output) -> None:
     if not (options["queue"] or options["task"] or options["all"]):
         stop("Which jobs? Give --queue or --task, or --all for every job that waits.", USAGE)
     status = options["status"]
-    count = connections.broker.purge(
-        queue=options["queue"], task=options["task"], state=State(status) if status else None
-    )
+    chosen = Chosen(queue=options["queue"], task=options["task"], state=State(status) if status else None)
+    count = cancel_chosen(chosen).cancelled
     if output.as_json:
         output.document({"cancelled": count})
     else:

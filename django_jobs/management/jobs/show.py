@@ -10,6 +10,7 @@ from typing import Any
 from django_jobs.connections import connections
 from django_jobs.core.message import ID_PATTERN
 from django_jobs.core.outcome import JobView, StoredResult
+from django_jobs.core.pause import NOTHING_PAUSED, Pauses
 from django_jobs.management.jobs.documents import Document, job_document
 from django_jobs.management.jobs.text import one_line
 from django_jobs.management.jobs.verb import NOTHING_MATCHED, Output, Verb, stop
@@ -36,7 +37,7 @@ def run(options: Mapping[str, Any], output: Output) -> None:
             f"Nobody knows a job {options['id']}: the id is wrong, its success was not kept, or its result was pruned.",
             NOTHING_MATCHED,
         )
-    document = job_document(job)
+    document = job_document(job, Pauses(connections.broker.paused()) if isinstance(job, JobView) else NOTHING_PAUSED)
     if output.as_json:
         output.document({"job": document})
     else:

@@ -10,11 +10,12 @@ They need pytest. Put `pytest.register_assert_rewrite("django_jobs.testing")` in
 
 from __future__ import annotations
 
-from django_jobs.testing.contracts.cancelling import CancelCases, PurgeCases, RequeueCases
+from django_jobs.testing.contracts.cancelling import CancelCases, CancelManyCases, RequeueCases
 from django_jobs.testing.contracts.claiming import ClaimCases, NamedClaimCases, SeveralChildrenCases
 from django_jobs.testing.contracts.enqueueing import EnqueueCases, TimeCases
 from django_jobs.testing.contracts.limiting import ConcurrencyCases, RateCases
 from django_jobs.testing.contracts.locks import LockContract
+from django_jobs.testing.contracts.pausing import PauseCases, PausedLimitCases, PausedMultitudeCases
 from django_jobs.testing.contracts.results import ResultStoreContract
 from django_jobs.testing.contracts.sessions import ReleaseCases, RescueCases, SessionCases
 from django_jobs.testing.contracts.settling import CrashCases, EndCases, FenceCases, ReturnCases
@@ -34,7 +35,7 @@ class BrokerContract(
     CrashCases,
     FenceCases,
     CancelCases,
-    PurgeCases,
+    CancelManyCases,
     RequeueCases,
     SessionCases,
     RescueCases,
@@ -47,6 +48,9 @@ class BrokerContract(
     UniqueConflictCases,
     ConcurrencyCases,
     RateCases,
+    PauseCases,
+    PausedMultitudeCases,
+    PausedLimitCases,
 ):
     """Every broker passes this: subclass it and override `store`."""
 

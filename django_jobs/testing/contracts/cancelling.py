@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from django_jobs.core.bounds import Bounds, Limit, Unique
 from django_jobs.core.outcome import FINAL, Kind, StoredResult
 from django_jobs.core.states import State
 from django_jobs.ports.broker import Broker, CancelAnswer
 from django_jobs.ports.result_store import ResultStore
-from django_jobs.testing.child import Child, ids, make_message
+from django_jobs.testing.child import Child, ids, make_bound, make_message
 from django_jobs.testing.contracts.base import BrokerCases
 from django_jobs.testing.harness import StoreHarness
 
@@ -141,29 +142,39 @@ class CancelCases(BrokerCases):
         assert broker.enqueue_many([message]) == [False]
 
 
-class PurgeCases(BrokerCases):
-    """Cancelling by what jobs are."""
+class CancelManyCases(BrokerCases):
+    """Several at once are each cancelled as if it were alone."""
 
-    def test_all_that_wait_are_cancelled_and_counted(self, broker: Broker, child: Child, results: ResultStore) -> None:
-        broker.enqueue_many([make_message(f"r{number}") for number in range(3)])
-        running = child.claim()
-        broker.enqueue_many([make_message(f"q{number:04}") for number in range(520)])
-        broker.enqueue_many([make_message("later", delay_us=60_000_000), make_message("other", queue="other")])
-        assert broker.purge(queue="default") == 521
-        assert {view.id for view in broker.list()} == {"r0", "r1", "r2", "other"}
-        assert results.load_many(["q0519"])["q0519"].status is State.CANCELLED
-        assert child.settle_all(running) == ()
-        assert broker.purge() == 1
-        assert broker.purge() == 0
+    def test_each_gets_its_own_answer(self, broker: Broker, child: Child, results: ResultStore) -> None:
+        broker.enqueue_many([make_message("running"), make_message("ended", id_given=True)])
+        running, ended = child.claim()
+        child.settle(ended)
+        waiting = [make_message(f"q{number:04}") for number in range(260)]
+        broker.enqueue_many([*waiting, make_message("later", delay_us=60_000_000), make_message("other")])
+        asked = ["ended", *(message.id for message in waiting), "running", "later", "nobody", "q0000"]
+        answers = dict(zip(asked[:-1], broker.cancel_many(asked)[:-1], strict=True))
+        assert [answers.pop(name) for name in ("ended", "running", "nobody")] == [
+            CancelAnswer.TOO_LATE,
+            CancelAnswer.REQUESTED,
+            CancelAnswer.UNKNOWN,
+        ]
+        assert set(answers.values()) == {CancelAnswer.CANCELLED}
+        assert {view.id for view in broker.list()} == {"running", "other"}
+        assert results.load_many(["q0259"])["q0259"].status is State.CANCELLED
+        assert child.settle(running)
+        assert ids(child.claim()) == ["other"]
 
-    def test_a_state_and_a_task_narrow_it(self, broker: Broker, child: Child) -> None:
-        broker.enqueue_many([make_message("retrying"), make_message("mail", task="shop.mail")])
-        child.settle(child.claim_one(), Kind.RETRYING, delay_seconds=60.0)
-        broker.enqueue_many([make_message("later", delay_us=60_000_000), make_message("queued")])
-        assert broker.purge(state=State.SCHEDULED) == 1
-        assert broker.purge(state=State.RETRYING) == 1
-        assert broker.purge(task="shop.mail") == 1
-        assert [view.id for view in broker.list()] == ["queued"]
+    def test_nothing_asked_is_nothing_answered(self, broker: Broker) -> None:
+        assert broker.cancel_many([]) == []
+
+    def test_jobs_with_keys_and_limits_free_them(self, broker: Broker, child: Child) -> None:
+        bounds = Bounds(unique=Unique(key="report"), limit=Limit(key="shop.mail", slots=1))
+        limited = Bounds(limit=Limit(key="shop.mail", slots=1))
+        broker.enqueue_many([make_bound("a", bounds=bounds), make_bound("b", bounds=limited)])
+        broker.enqueue_many([make_bound("c", bounds=limited)])
+        assert broker.cancel_many(["a", "b"]) == [CancelAnswer.CANCELLED, CancelAnswer.CANCELLED]
+        assert broker.enqueue_many([make_bound("d", bounds=bounds)]) == [True]
+        assert ids(child.claim()) == ["c"]
 
 
 class RequeueCases(BrokerCases):

@@ -13,7 +13,7 @@ from django_jobs.core.outcome import Kind
 from django_jobs.core.states import State
 from django_jobs.ports.broker import Broker, CancelAnswer, Taken
 from django_jobs.ports.result_store import ResultStore
-from django_jobs.testing.child import Child, ids, make_bound, make_message, make_outcome
+from django_jobs.testing.child import TASK, Child, ids, make_bound, make_message, make_outcome
 from django_jobs.testing.contracts.base import BrokerCases
 from django_jobs.testing.harness import StoreHarness
 
@@ -92,6 +92,22 @@ class ConcurrencyCases(BrokerCases):
         child.settle(second)
         again = child.claim_one()
         assert (again.message.id, again.attempt, again.failures) == ("a", 2, 1)
+
+    def test_a_job_comes_back_to_its_limit_when_nobody_else_knows_it(
+        self, store: StoreHarness, broker: Broker, child: Child
+    ) -> None:
+        broker.enqueue_many([limited("a")])
+        child.settle(child.claim_one(), Kind.RETRYING, delay_seconds=60.0)
+        store.advance(61)
+        child.settle(child.claim_one(), Kind.UNKNOWN_TASK)
+        broker.enqueue_many([limited("b")])
+        child.settle(child.claim_one())
+        assert broker.unpark([TASK]) == 1
+        broker.enqueue_many([limited("c")])
+        again = child.claim_one()
+        assert (again.message.id, again.attempt) == ("a", 3)
+        child.settle(again)
+        assert ids(child.claim()) == ["c"]
 
     def test_a_released_job_is_the_next_one_again(self, broker: Broker, child: Child) -> None:
         broker.enqueue_many([limited("a"), limited("b")])

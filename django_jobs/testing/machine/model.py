@@ -13,6 +13,7 @@ from django_jobs.core.bounds import bounds_of
 from django_jobs.core.claim import Claim, ClaimName, Want
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import FINAL, Kind, Outcome, StoredResult
+from django_jobs.core.pause import Target
 from django_jobs.core.states import State
 from django_jobs.ports.broker import CancelAnswer
 
@@ -87,6 +88,7 @@ class BrokerModel:
     lives: dict[str, Life] = field(default_factory=dict)
     keys: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Unique key -> the id that took it last, and whether it is held to the start only."""
+    paused: set[Target] = field(default_factory=set)
 
     # -- producers ---------------------------------------------------------------------------------------------
 
@@ -249,7 +251,10 @@ class BrokerModel:
             (
                 job
                 for job in self.jobs.values()
-                if job.is_ready(self.now) and job.message.queue == queue and job.suspect is suspect
+                if job.is_ready(self.now)
+                and job.message.queue == queue
+                and job.suspect is suspect
+                and not self._is_paused(job)
             ),
             key=ModelJob.order,
         )
@@ -314,8 +319,24 @@ class BrokerModel:
             queue["running" if job.claim else "parked" if job.parked else "waiting"] += 1
         return counts
 
-    def ready_queues(self) -> set[str]:
-        return {job.message.queue for job in self.jobs.values() if job.is_ready(self.now)}
+    def ready_queues(self) -> tuple[set[str], set[str]]:
+        """Return the queues that hold what may be claimed, and those that seem to, with jobs of a paused task."""
+        ready = [job for job in self.jobs.values() if job.is_ready(self.now)]
+        ready = [job for job in ready if Target("queue", job.message.queue) not in self.paused]
+        return {job.message.queue for job in ready if not self._is_paused(job)}, {job.message.queue for job in ready}
+
+    def pause(self, target: Target) -> bool:
+        was = target in self.paused
+        self.paused.add(target)
+        return not was
+
+    def resume(self, target: Target) -> bool:
+        was = target in self.paused
+        self.paused.discard(target)
+        return was
+
+    def _is_paused(self, job: ModelJob) -> bool:
+        return not self.paused.isdisjoint({Target("queue", job.message.queue), Target("task", job.message.task)})
 
     # -- ends --------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ local function is_known(id)
 end
 
 local function waits(id, queue)
-  for _, kind in ipairs({'ready:', 'due:', 'retrying:', 'suspects:', 'gated:'}) do
+  for _, kind in ipairs({'ready:', 'due:', 'retrying:', 'suspects:', 'gated:', 'withheld:'}) do
     if redis.call('ZSCORE', P .. kind .. queue, id) then return true end
   end
   local parked = redis.call('HGET', P .. 'meta', id)

@@ -114,7 +114,14 @@ if cursor > #ARGV or #refused > 0 then return {text(now), refused} end -- what i
 
 local session, field, limit, max_bytes = take(), take(), tonumber(take()), tonumber(take())
 local suspects, out_limit = take() == '1', tonumber(take())
-local queues = {unpack(ARGV, cursor)}
+local queues, holds, tasks_paused = {unpack(ARGV, cursor)}, pauses(), false
+if holds then
+  queues = {}
+  for index = cursor, #ARGV do
+    if not holds['queue ' .. ARGV[index]] then queues[#queues + 1] = ARGV[index] end
+  end
+  for target in pairs(holds) do tasks_paused = tasks_paused or string.sub(target, 1, 5) == 'task ' end
+end
 local claims = P .. 'claims:' .. session
 
 local timer = next_timer()
@@ -148,11 +155,22 @@ local function promote(queue)
   end
 end
 
-local claimed, records, metas, lines, size, count = {}, {}, {}, {}, 0, 0
+local claimed, records, metas, lines, size, count, aside = {}, {}, {}, {}, 0, 0, 0
+
+-- Puts a job aside that has come to the head of its line, if its task is paused; says whether it was.
+local function keep_back(queue, id, record, place)
+  local target = 'task ' .. (head_of(record) or '')
+  if not holds[target] then return false end
+  leave_slot(id)
+  put_aside(target, queue, text(tonumber(place)), id)
+  aside = aside + 1
+  return true
+end
 
 -- Pops from one line until the limit or the size is reached; what is too much goes back to its place.
-local function pop(line)
-  while count < limit do
+local function pop(kind, queue)
+  local line = P .. kind .. queue
+  while count < limit and aside < 1000 do
     local popped = redis.call('ZPOPMIN', line, math.min(100, limit - count))
     local got = #popped / 2
     if got == 0 then return true end
@@ -164,7 +182,7 @@ local function pop(line)
     end
     for index = 1, got do
       local id, record = ids[index], found[index]
-      if record then
+      if record and not (tasks_paused and keep_back(queue, id, record, popped[index * 2])) then
         if whole > max_bytes then size = size + #record - 23 - (tonumber(string.sub(record, 20, 23)) or 0) end
         if size > max_bytes and count > 0 then
           local rest = {}
@@ -197,14 +215,18 @@ local function claim()
     local asked = limit
     limit = 1
     for _, queue in ipairs(queues) do
-      if count == 0 then pop(P .. 'suspects:' .. queue) end
+      if count == 0 then pop('suspects:', queue) end
     end
     limit = asked
   end
   if count == 0 then
-    for _, queue in ipairs(queues) do
-      if not pop(P .. 'ready:' .. queue) then break end
-    end
+    repeat
+      local before = aside
+      for _, queue in ipairs(queues) do
+        if not pop('ready:', queue) then break end
+      end
+      open_touched() -- those who have places now that jobs of a paused task had
+    until aside == before or aside >= 1000
   end
   if count == 0 then return '' end
   metas = read_metas()

@@ -21,11 +21,11 @@ for _, id in ipairs(ids) do
   if record then
     local meta = redis.call('HGET', P .. 'meta', id) or ''
     local where, score, attempt = 'claimed', nil, '0'
-    local good, head = pcall(cmsgpack.unpack, string.sub(record, 24, 23 + (tonumber(string.sub(record, 20, 23)) or 0)))
-    if good and type(head) == 'table' and type(head[1]) == 'string' and type(head[2]) == 'string' then
-      for _, kind in ipairs({'ready', 'due', 'retrying', 'suspects', 'gated', 'parked'}) do
-        local member = kind == 'parked' and (head[1] .. '\n' .. id) or id
-        score = redis.call('ZSCORE', P .. kind .. ':' .. head[2], member)
+    local task, queue = head_of(record)
+    if task then
+      for _, kind in ipairs({'ready', 'due', 'retrying', 'suspects', 'gated', 'parked', 'withheld'}) do
+        local member = kind == 'parked' and (task .. '\n' .. id) or id
+        score = redis.call('ZSCORE', P .. kind .. ':' .. queue, member)
         if score then
           where = kind
           break

@@ -29,6 +29,10 @@
 -- <p>slots:<key>     zset  id by when it was let through: to the end of its claim
 -- <p>limits          hash  key -> "slots period_us burst next_us timer_us": - for any number, 0 for no rate, no timer
 -- <p>timers          zset  keys of limits by when they are to be looked at
+-- <p>paused          hash  "queue <name>" or "task <name>" -> "since_us " and who and why, of what is paused
+-- <p>withheld:<queue> zset  id by place: what a claim or a limit has met, and is paused
+-- <p>held:<target>   zset  the same by the pause that holds it, "queue <name>" or "task <name>"
+-- <p>holding         set   targets that may have a key held:<target>
 -- <p>foreign         hash  id -> what stood for a job and was none
 -- <p>ticks           hash  schedule -> the last tick that was enqueued, in us
 -- <p>queues          set   names of queues that may hold a job
@@ -106,6 +110,40 @@ local function split_bound(value)
   return string.match(value, '^([^\n]*)\n([^\n]*)\n(.*)$')
 end
 
+local known_pauses
+-- Returns the targets that are paused as the keys of a table, or false; looked up once in a script.
+local function pauses()
+  if known_pauses == nil then
+    known_pauses = redis.call('EXISTS', P .. 'paused') == 1 and {}
+    if known_pauses then
+      for _, target in ipairs(redis.call('HKEYS', P .. 'paused')) do known_pauses[target] = true end
+    end
+  end
+  return known_pauses
+end
+
+-- Returns task and queue of a record; nothing of what is none.
+local function head_of(record)
+  local good, head = pcall(cmsgpack.unpack, string.sub(record, 24, 23 + (tonumber(string.sub(record, 20, 23)) or 0)))
+  if good and type(head) == 'table' and type(head[1]) == 'string' and type(head[2]) == 'string' then
+    return head[1], head[2]
+  end
+end
+
+-- Returns the target whose pause holds a job, or nil; `pauses` has found some.
+local function paused_by(queue, id)
+  if known_pauses['queue ' .. queue] then return 'queue ' .. queue end
+  local task = head_of(redis.call('HGET', P .. 'jobs', id) or '')
+  if task and known_pauses['task ' .. task] then return 'task ' .. task end
+end
+
+-- Lets a job wait, at its place, for the end of the pause of a target.
+local function put_aside(target, queue, place, id)
+  redis.call('ZADD', P .. 'withheld:' .. queue, place, id)
+  redis.call('ZADD', P .. 'held:' .. target, place, id)
+  redis.call('SADD', P .. 'holding', target)
+end
+
 -- Lets a job wait for its limit, at its place.
 local function enter_gate(key, queue, place, id)
   redis.call('ZADD', P .. 'gate:' .. key, place, id)
@@ -136,13 +174,26 @@ local function allowance(key, period_us, burst, next_us, timer_us)
   return math.min(math.floor(early_us / period_us) + 1, most - unclaimed), next_us
 end
 
+-- Returns what <p>limits says of a limit, from the first job that waits for it: the state of a limit is forgotten when
+-- nobody waits, and jobs come back to it that were retried, parked or put aside.
+local function limit_of_first(gate)
+  local record = redis.call('HGET', P .. 'jobs', redis.call('ZRANGE', gate, 0, 0)[1] or '')
+  if not record then return '' end
+  local good, body = pcall(cjson.decode, string.sub(record, 24 + (tonumber(string.sub(record, 20, 23)) or 0)))
+  local limit = good and type(body) == 'table' and type(body.bounds) == 'table' and body.bounds.limit
+  if type(limit) ~= 'table' then return '' end
+  local slots = type(limit.slots) == 'number' and text(limit.slots) or '-'
+  local period_us = type(limit.period_us) == 'number' and text(limit.period_us) or '0'
+  return table.concat({slots, period_us, text(tonumber(limit.burst) or 1), '0 0'}, ' ')
+end
+
 local gates_moved = false
 
 -- Lets through who may, at most 100; a timer lets in the rest. Returns how many.
 local function open_gate(key)
   local gate, holders = P .. 'gate:' .. key, P .. 'slots:' .. key
   local slots, period_us, burst, next_us, timer_us =
-    string.match(redis.call('HGET', P .. 'limits', key) or '', '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+    string.match(redis.call('HGET', P .. 'limits', key) or limit_of_first(gate), '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
   if not slots then return 0 end
   gates_moved = true
   period_us, burst, next_us, timer_us = tonumber(period_us), tonumber(burst), tonumber(next_us), tonumber(timer_us)
@@ -153,25 +204,36 @@ local function open_gate(key)
     starts, next_us = allowance(key, period_us, burst, next_us, timer_us)
     free = math.min(free, starts)
   end
-  local popped = free > 0 and redis.call('ZPOPMIN', gate, free) or {}
-  for index = 1, #popped, 2 do
-    local id, place = popped[index], text(tonumber(popped[index + 1]))
-    local _, _, queue = split_bound(redis.call('HGET', P .. 'bound', id) or '')
-    if queue then
-      local suspect = string.match(redis.call('HGET', P .. 'meta', id) or '', '^%d+ (%d) ') == '1'
-      redis.call('ZREM', P .. 'gated:' .. queue, id)
-      redis.call('ZADD', P .. (suspect and 'suspects:' or 'ready:') .. queue, place, id)
-      redis.call('ZADD', holders, text(now), id)
-      wake(queue)
-      through = through + 1
+  local aside, holds = 0, pauses()
+  while through < free and aside < 1000 do
+    local popped = redis.call('ZPOPMIN', gate, free - through)
+    if #popped == 0 then break end
+    for index = 1, #popped, 2 do
+      local id, place = popped[index], text(tonumber(popped[index + 1]))
+      local _, _, queue = split_bound(redis.call('HGET', P .. 'bound', id) or '')
+      if queue then
+        local target = holds and paused_by(queue, id)
+        redis.call('ZREM', P .. 'gated:' .. queue, id)
+        if target then
+          put_aside(target, queue, place, id)
+          aside = aside + 1
+        else
+          local suspect = string.match(redis.call('HGET', P .. 'meta', id) or '', '^%d+ (%d) ') == '1'
+          redis.call('ZADD', P .. (suspect and 'suspects:' or 'ready:') .. queue, place, id)
+          redis.call('ZADD', holders, text(now), id)
+          wake(queue)
+          through = through + 1
+        end
+      end
     end
   end
+  local full = through == 100 or aside >= 1000
   next_us = next_us + period_us * through
   local waiting, at_us = redis.call('ZCARD', gate), 0
   timer_us = 0
-  if waiting > 0 and (period_us > 0 or through == 100) then
+  if waiting > 0 and (period_us > 0 or full) then
     at_us = period_us > 0 and next_us - (burst - 1) * period_us or now
-    if at_us <= now then at_us = now + (through == 100 and 1000 or 200000) end
+    if at_us <= now then at_us = now + (full and 1000 or 200000) end
     timer_us = at_us
   elseif waiting == 0 and next_us > now then
     at_us = next_us -- to forget it then
@@ -296,6 +358,9 @@ local function end_waiting(at, check)
   if (redis.call('HGET', P .. 'meta', id) or '') ~= meta or not redis.call('ZSCORE', line, member) then return false end
   if check then return true end
   redis.call('ZREM', line, member)
+  if string.sub(ARGV[at], 1, 9) == 'withheld:' then
+    for _, target in ipairs(redis.call('SMEMBERS', P .. 'holding')) do redis.call('ZREM', P .. 'held:' .. target, id) end
+  end
   drop_jobs({id})
   if kind == 'R' then keep_results(ARGV[at + 4], tonumber(ARGV[at + 5]), at + 7, at + 8) else send_out(at + 7, at + 8) end
   if tonumber(ARGV[at + 6]) > 0 then mark_ended({id}, tonumber(ARGV[at + 6])) end

@@ -1,8 +1,10 @@
 -- Names the queues that hold a job which is ready or due; with the argument "suspects" those that hold a suspect.
+-- Paused queues are left out.
+local holds = pauses() or {}
 if ARGV[3] == 'suspects' then
   local held = {}
   for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
-    if redis.call('EXISTS', P .. 'suspects:' .. queue) > 0 then held[#held + 1] = queue end
+    if not holds['queue ' .. queue] and redis.call('EXISTS', P .. 'suspects:' .. queue) > 0 then held[#held + 1] = queue end
   end
   return held
 end
@@ -15,6 +17,6 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
       ready = #redis.call('ZRANGEBYSCORE', P .. kind .. queue, '-inf', text(now), 'LIMIT', 0, 1) > 0
     end
   end
-  if ready then found[#found + 1] = queue end
+  if ready and not holds['queue ' .. queue] then found[#found + 1] = queue end
 end
 return found

@@ -7,7 +7,8 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
     counts[#counts + 1] = redis.call('ZCARD', P .. kind .. queue)
   end
   counts[6] = counts[6] + redis.call('ZCARD', P .. 'gated:' .. queue)
-  for _, kind in ipairs({'ready:', 'suspects:'}) do
+  counts[3] = counts[3] + redis.call('ZCARD', P .. 'withheld:' .. queue)
+  for _, kind in ipairs({'ready:', 'suspects:', 'withheld:'}) do
     local from = '-inf' -- one probe for each priority that is there
     while true do
       local first = redis.call('ZRANGEBYSCORE', P .. kind .. queue, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -15,7 +15,7 @@ end
 redis.call('ZREMRANGEBYSCORE', P .. 'awaited', '-inf', text(now))
 for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   if redis.call('EXISTS', P .. 'ready:' .. queue, P .. 'due:' .. queue, P .. 'retrying:' .. queue,
-      P .. 'suspects:' .. queue, P .. 'parked:' .. queue, P .. 'gated:' .. queue) == 0 then
+      P .. 'suspects:' .. queue, P .. 'parked:' .. queue, P .. 'gated:' .. queue, P .. 'withheld:' .. queue) == 0 then
     redis.call('SREM', P .. 'queues', queue)
   end
 end
