@@ -47,6 +47,8 @@ class TaskOptions:
     """Seconds after which a success is pruned, where that is sooner than RESULT_TTL_SECONDS; None leaves it to that."""
     acks_late: bool = True
     """False: at most once. The job ends FAILED where the process that runs it dies."""
+    atomic: bool = False
+    """Run in one transaction on the DATABASE alias, together with the settle; for the database broker."""
     soft_time_limit: float | None = None
     """Seconds after which SoftTimeLimitExceeded is raised in the job; None for no limit."""
     time_limit: float | None = None
@@ -145,6 +147,11 @@ def check_together(checked: Mapping[str, Any]) -> None:
     if checked.get("unique_for") is not None and checked.get("unique_until") == "start":
         raise InvalidOptions(
             "unique_for and unique_until='start' are both given: a key is held for a time or until the start. Keep one."
+        )
+    if checked.get("atomic") and checked.get("acks_late") is False:
+        raise InvalidOptions(
+            "atomic=True and acks_late=False are both given: what a job wrote is rolled back when its process dies, so "
+            "that it has to run again. Keep one."
         )
     concurrency_key, rate_key = checked.get("concurrency_key"), checked.get("rate_key")
     if concurrency_key is not None and rate_key is not None and concurrency_key is not rate_key:
@@ -338,6 +345,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "ignore_result": _boolean,
     "result_ttl": _optional(check_seconds),
     "acks_late": _boolean,
+    "atomic": _boolean,
     "soft_time_limit": _optional(check_limit),
     "time_limit": _optional(check_limit),
     "unique": _unique,

@@ -32,6 +32,7 @@ from django_jobs.exceptions import (
 )
 from django_jobs.execution import hygiene
 from django_jobs.execution.around import NOTHING, Around
+from django_jobs.execution.atomic import run_atomically
 from django_jobs.execution.bound import BoundTask
 from django_jobs.execution.call import Call
 from django_jobs.execution.carry import HEADER
@@ -40,6 +41,7 @@ from django_jobs.execution.errors import class_name, describe
 from django_jobs.execution.limits import Limits
 from django_jobs.execution.plan import Plan, Plans, is_plain
 from django_jobs.execution.surroundings import Surroundings
+from django_jobs.ports.atomic import AtomicRuns, AtomicUndone
 from django_jobs.signals import job_started
 
 logger = logging.getLogger("django_jobs.worker")
@@ -64,6 +66,7 @@ class Executor:
         tidies: bool = True,
         limits: Limits | None = None,
         around: Around = NOTHING,
+        atomic_runs: AtomicRuns | None = None,
     ) -> None:
         self.plans = plans
         self._worker = worker
@@ -74,6 +77,7 @@ class Executor:
         # An eager run is inside the caller's request, and a test may have its connections locked.
         self._tidies = tidies and not is_eager
         self.surroundings = Surroundings(limits, around)
+        self._atomic_runs = atomic_runs
         self.last_value: Any = None
         """What the last job returned, kept in eager runs only."""
         self.last_error: BaseException | None = None
@@ -103,6 +107,8 @@ class Executor:
                 function = async_to_sync(plan.function) if plan.is_async else plan.function
                 if call.is_plain:
                     value = function(*call.args, **call.kwargs)
+                elif call.options.atomic:
+                    return self._run_atomically(claim, call, plan, place, started_us)
                 else:
                     value = self.surroundings.run(call, plan, function, place)
             finally:
@@ -117,6 +123,15 @@ class Executor:
         finally:
             if inside is not None:
                 hygiene.after_job(inside, claim)
+
+    def _run_atomically(self, claim: Claim, call: Call, plan: Plan, place: int, started_us: int) -> Outcome:
+        def work() -> Outcome:
+            value = self.surroundings.run(call, plan, plan.function, place)
+            if isinstance(value, STEERING):
+                raise value
+            return self._succeeded(claim, call.options, value, started_us)
+
+        return run_atomically(self._atomic_runs, plan.spec, work)
 
     async def run_async(self, claim: Claim, plan: Plan, place: int = 0) -> Outcome:
         """Run a coroutine job to its end on the running loop.
@@ -222,6 +237,8 @@ class Executor:
 
     def _failed(self, claim: Claim, plan: Plan, error: BaseException, started_us: int) -> Outcome:
         """Return what a job came to that was left by an exception: most often a failure."""
+        if isinstance(error, AtomicUndone):
+            return self._undone(claim, error, started_us)
         if isinstance(error, Ignore):
             return self._succeeded(claim, self._options_of(claim, plan), None, started_us)
         if isinstance(error, Snooze):
@@ -284,6 +301,28 @@ class Executor:
             finished_us=time.time_ns() // 1000,
             worker=self._worker,
             delay_seconds=seconds,
+        )
+
+    def _undone(self, claim: Claim, error: AtomicUndone, started_us: int) -> Outcome:
+        """Return the release of an atomic job of which nothing is stored: by the fence, so that a commit decides."""
+        now_us = time.time_ns() // 1000
+        return Outcome(
+            id=claim.message.id,
+            name=claim.name,
+            attempt=claim.attempt,
+            kind=Kind.RELEASED,
+            record=AttemptRecord(
+                attempt=claim.attempt,
+                cause="interrupted",
+                started_us=started_us,
+                ended_us=now_us,
+                worker=self._worker,
+                error_class=class_name(AtomicUndone),
+                message=str(error),
+            ),
+            started_us=started_us,
+            finished_us=now_us,
+            worker=self._worker,
         )
 
     def _changed_call(self, claim: Claim, plan: Plan, retry: Retry) -> str:

@@ -9,7 +9,7 @@ unknown, and the caller repeats it or lets the fence decide.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
@@ -21,6 +21,7 @@ from django_jobs.core.outcome import JobView, Outcome, StoredResult
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.exceptions import UniqueConflict
+from django_jobs.ports.atomic import AtomicRuns
 
 PROGRESS_KEPT_SECONDS: Final = 86_400
 PURGE_PAGE: Final = 500
@@ -361,6 +362,18 @@ class Broker(ABC):
     def wait_for_end(self, job_ids: Collection[str], timeout_seconds: float) -> bool:
         """Return when one of `job_ids` may have ended, or after the timeout; False at once where none can tell."""
         return False
+
+    # -- atomic jobs -------------------------------------------------------------------------------------------
+
+    def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns | None:
+        """Return what runs atomic jobs; None where the broker shares no transaction with what jobs write.
+
+        `may_commit` says whether the session is known to live; it is asked right before each settle.
+        """
+        return None
+
+    def was_settled(self, outcomes: Sequence[Outcome]) -> None:  # noqa: B027  most have nothing to forget
+        """Take note that atomic jobs have settled these over connections of their own."""
 
     # -- connections -------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from django_jobs.worker.deadlines import Deadlines
 from django_jobs.worker.deaths import cut_short
 from django_jobs.worker.fetcher import Fetcher
 from django_jobs.worker.followups import FollowUps
+from django_jobs.worker.layout import Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.processes import EXIT_BROKEN
 from django_jobs.worker.queues import QueueOrder
@@ -78,6 +79,7 @@ class Child:
                 in_main_thread=options.runners == 1,
             ),
             around=setup.around,
+            atomic_runs=self._broker.atomic_runs(lambda: shared.floats[Word.FENCE_AT] > boot_seconds()),
         )
         self.fetcher = Fetcher(
             broker=self._broker,

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 from django.db import IntegrityError
 
 from django_jobs.backends.database import bound, gates, ledger, people, progress, sessions
+from django_jobs.backends.database.atomic import DatabaseAtomicRuns
 from django_jobs.backends.database.connection import Connection, describe
 from django_jobs.backends.database.engine import Engine, PlainEnds
 from django_jobs.backends.database.engines import make_engine, shifts_us
@@ -20,6 +21,7 @@ from django_jobs.core.outcome import JobView, Kind, Outcome, StoredResult
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
+from django_jobs.ports.atomic import AtomicRuns
 from django_jobs.ports.broker import Broker, CancelAnswer, Exchanged, QueueStats, Renewal, Rescued, Taken
 
 T = TypeVar("T")
@@ -235,6 +237,14 @@ class DatabaseBroker(Broker):
 
     def describe(self) -> str:
         return describe(self._connection.wrapper)
+
+    # -- atomic jobs -------------------------------------------------------------------------------------------
+
+    def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns:
+        return DatabaseAtomicRuns(self.policy, may_commit)
+
+    def was_settled(self, outcomes: Sequence[Outcome]) -> None:
+        self._held.dropped(outcomes)
 
     # -- connections -------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class Connection:
                 with self.errors():
                     return self._once(step, begin)
             except BrokerUnavailable as error:
-                if self.joins or not _is_retryable(error.__cause__):
+                if self.joins or not is_retryable(error.__cause__):
                     self._drop_broken()
                     raise
                 if not self.own and time.monotonic() > deadline:
@@ -261,7 +261,8 @@ def _is_missing_table(error: BaseException) -> bool:
     return "no such table: django_jobs_" in text or "no such column" in text
 
 
-def _is_retryable(error: BaseException | None) -> bool:
+def is_retryable(error: BaseException | None) -> bool:
+    """Say whether the same transaction may go through when it is tried again: a busy store, or a deadlock."""
     if error is None:
         return False
     if getattr(error.__cause__, "sqlstate", None) in RETRYABLE_SQLSTATES:
