@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 
-from django_jobs.core.attempts import AttemptRecord, changed_call, elapsed_seconds
+from django_jobs.core.attempts import changed_call, elapsed_seconds
 from django_jobs.core.claim import Claim
 from django_jobs.core.message import Body, decode_body
 from django_jobs.core.options import TaskOptions
@@ -22,6 +22,7 @@ from django_jobs.core.serializer import TAG, decode_call, encode_call, encode_un
 from django_jobs.exceptions import (
     Ignore,
     InvalidArguments,
+    JobCancelled,
     JobsError,
     MaxRetriesExceededError,
     PayloadTooLarge,
@@ -37,8 +38,8 @@ from django_jobs.execution.bound import BoundTask
 from django_jobs.execution.call import Call
 from django_jobs.execution.carry import HEADER
 from django_jobs.execution.context import Request, reset_current, set_current
-from django_jobs.execution.errors import class_name, describe
-from django_jobs.execution.limits import Limits
+from django_jobs.execution.errors import attempt_record, class_name, describe
+from django_jobs.execution.limits import Cancel, Limits
 from django_jobs.execution.plan import Plan, Plans, is_plain
 from django_jobs.execution.surroundings import Surroundings
 from django_jobs.ports.atomic import AtomicRuns, AtomicUndone
@@ -77,6 +78,7 @@ class Executor:
         # An eager run is inside the caller's request, and a test may have its connections locked.
         self._tidies = tidies and not is_eager
         self.surroundings = Surroundings(limits, around)
+        self.limits = limits
         self._atomic_runs = atomic_runs
         self.last_value: Any = None
         """What the last job returned, kept in eager runs only."""
@@ -119,7 +121,7 @@ class Executor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  whatever a job raises is its outcome
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
         finally:
             if inside is not None:
                 hygiene.after_job(inside, claim)
@@ -156,11 +158,11 @@ class Executor:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  whatever a job raises is its outcome
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
 
     def _call(self, claim: Claim, plan: Plan) -> Call:
         message = claim.message
@@ -235,12 +237,14 @@ class Executor:
         logger.warning("%s %s succeeded, but its result was not kept: %s", claim.message.task, claim.message.id, reason)
         return encode_unserializable(reason, value)
 
-    def _failed(self, claim: Claim, plan: Plan, error: BaseException, started_us: int) -> Outcome:
+    def _failed(self, claim: Claim, plan: Plan, error: BaseException, started_us: int, place: int) -> Outcome:
         """Return what a job came to that was left by an exception: most often a failure."""
         if isinstance(error, AtomicUndone):
             return self._undone(claim, error, started_us)
         if isinstance(error, Ignore):
             return self._succeeded(claim, self._options_of(claim, plan), None, started_us)
+        if self.limits is not None and _ends_cancelled(self.limits.cancel_of(place), error):
+            return self.cancelled(claim, error, started_us)
         if isinstance(error, Snooze):
             return self._snoozed(claim, error.countdown, started_us)
         if isinstance(error, Reject) and error.requeue:
@@ -274,17 +278,7 @@ class Executor:
             attempt=claim.attempt,
             kind=Kind.RETRYING if decision.again else Kind.FAILED,
             error=info,
-            record=AttemptRecord(
-                attempt=claim.attempt,
-                cause="failure",
-                started_us=started_us,
-                ended_us=finished_us,
-                worker=self._worker,
-                error_class=info.error_class,
-                message=info.message,
-                traceback=info.traceback,
-                call=call,
-            ),
+            record=attempt_record(claim, "failure", info, self._worker, started_us, finished_us, call),
             started_us=started_us,
             finished_us=finished_us,
             worker=self._worker,
@@ -305,23 +299,22 @@ class Executor:
 
     def _undone(self, claim: Claim, error: AtomicUndone, started_us: int) -> Outcome:
         """Return the release of an atomic job of which nothing is stored: by the fence, so that a commit decides."""
-        now_us = time.time_ns() // 1000
+        return self._cut_short(claim, Kind.RELEASED, "interrupted", error, started_us)
+
+    def cancelled(self, claim: Claim, error: BaseException, started_us: int) -> Outcome:
+        """Return the end of a run that `error` has left because the job was cancelled meanwhile."""
+        return self._cut_short(claim, Kind.CANCELLED, "cancelled", error, started_us)
+
+    def _cut_short(self, claim: Claim, kind: Kind, cause: str, error: BaseException, started_us: int) -> Outcome:
+        finished_us = time.time_ns() // 1000
         return Outcome(
             id=claim.message.id,
             name=claim.name,
             attempt=claim.attempt,
-            kind=Kind.RELEASED,
-            record=AttemptRecord(
-                attempt=claim.attempt,
-                cause="interrupted",
-                started_us=started_us,
-                ended_us=now_us,
-                worker=self._worker,
-                error_class=class_name(AtomicUndone),
-                message=str(error),
-            ),
+            kind=kind,
+            record=attempt_record(claim, cause, describe(error), self._worker, started_us, finished_us),
             started_us=started_us,
-            finished_us=now_us,
+            finished_us=finished_us,
             worker=self._worker,
         )
 
@@ -363,6 +356,11 @@ class Executor:
             finished_us=time.time_ns() // 1000,
             worker=self._worker,
         )
+
+
+def _ends_cancelled(asked: Cancel, error: BaseException) -> bool:
+    """Say whether a run that `error` has left was cancelled: made to end, or ended by itself because it was asked."""
+    return asked is Cancel.TERMINATED or (asked is Cancel.REQUESTED and isinstance(error, JobCancelled))
 
 
 def is_expected(plan: Plan | None, error_class: str) -> bool:

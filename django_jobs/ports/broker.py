@@ -159,8 +159,10 @@ class Broker(ABC):
         return self.enqueue_many((message,))[0]
 
     @abstractmethod
-    def cancel(self, job_id: str) -> CancelAnswer:
-        """Cancel one job by id; an unknown id is marked.
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        """Cancel one job by id; an unknown id is marked. `terminate` asks the worker that runs it to end it.
+
+        A job that was asked for once to be terminated stays so.
 
         Atomic: yes.
         Blocks: at most 3 s.
@@ -274,6 +276,13 @@ class Broker(ABC):
         """Note (id, attempt, started_us) of jobs that run longer than a second, for people to see.
 
         Returns those of the ids whose cancel is requested.
+        """
+
+    @abstractmethod
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        """Return those of the claimed jobs whose cancel is requested; True for one that is to be terminated.
+
+        Blocks: never.
         """
 
     @abstractmethod

@@ -15,6 +15,7 @@ from contextlib import suppress
 from random import Random
 
 from django_jobs.core.outcome import Kind, Outcome
+from django_jobs.execution.cancels import answering
 from django_jobs.execution.executor import Executor
 from django_jobs.execution.progress import Progresses, listening
 from django_jobs.execution.shared import SharedConnections
@@ -24,7 +25,7 @@ from django_jobs.worker.deadlines import Deadlines
 from django_jobs.worker.deaths import cut_short
 from django_jobs.worker.fetcher import Fetcher
 from django_jobs.worker.followups import FollowUps
-from django_jobs.worker.layout import Word
+from django_jobs.worker.layout import Flag, Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.processes import EXIT_BROKEN
 from django_jobs.worker.queues import QueueOrder
@@ -65,6 +66,7 @@ class Child:
             max_memory_mib=options.max_memory_per_child,
         )
         random = Random()
+        self._coroutines = Coroutines(self._run_coroutine, lambda place: Flag.TERMINATE in slots.cancel_of(place))
         self._executor = Executor(
             self._plans,
             worker=self._worker,
@@ -77,6 +79,7 @@ class Child:
                 poke_supervisor=poke_supervisor,
                 clock=boot_seconds,
                 in_main_thread=options.runners == 1,
+                cancel_coroutine=self._coroutines.cancel_one,
             ),
             around=setup.around,
             atomic_runs=self._broker.atomic_runs(lambda: shared.floats[Word.FENCE_AT] > boot_seconds()),
@@ -105,7 +108,6 @@ class Child:
             clock=boot_seconds,
         )
         self._follow_ups = FollowUps(self.fetcher, slots, self._executor.surroundings)
-        self._coroutines = Coroutines(self._run_coroutine)
         self._shared_connections = SharedConnections()
         self._submit_lock = threading.Lock()
         self._progress_broker = functools.cache(setup.open_broker)
@@ -119,7 +121,7 @@ class Child:
             target=self._guard(self.fetcher.help_settling), name="django_jobs-settler", daemon=True
         )
         helper.start()
-        with listening(self._worker, self._progresses):
+        with listening(self._worker, self._progresses), answering(self._worker, self._slots.is_cancelled):
             self._run_jobs()
         self.fetcher.close()
         helper.join()
@@ -181,12 +183,20 @@ class Child:
         assert plan is not None
         await self._shared_connections.before_job(held.claim)
         begun = time.perf_counter()
+        inside = self._coroutines.inside
+        inside.add(held.index)
         try:
             outcome = await self._executor.run_async(held.claim, plan, held.index)
-        except asyncio.CancelledError:
-            outcome = self._interrupted(held, time.perf_counter() - begun)
+        except asyncio.CancelledError as error:
+            seconds = time.perf_counter() - begun
+            if Flag.TERMINATE in self._slots.cancel_of(held.index):
+                outcome = self._executor.cancelled(held.claim, error, time.time_ns() // 1000 - int(seconds * 1e6))
+            else:
+                outcome = self._interrupted(held, seconds)
         except KeyboardInterrupt:
             os._exit(EXIT_BROKEN)
+        finally:
+            inside.discard(held.index)
         self._shared_connections.after_job(held.claim)
         if held.claim.message.id in self._progresses.said:
             await asyncio.to_thread(self._progresses.end, held.claim.message.id)

@@ -113,8 +113,8 @@ def test_what_an_atomic_job_writes_is_there_once_whoever_is_killed(site: Site, d
     hit = sum(recorded(ends[key]) > 0 for key in chaos.atomic)
     twice = sum(n > 1 for n in runs.values())
     sys.stderr.write(
-        f"\n{site.database.kind}: killed {dict(chaos.killed)}; {len(chaos.atomic)} atomic jobs, {hit} of them cut short, "
-        f"each paid once; {len(runs)} plain ones, {twice} of them paid more than once, each with its causes\n"
+        f"\n{site.database.kind}: killed {dict(chaos.killed)}. {len(chaos.atomic)} atomic jobs, {hit} of them cut "
+        f"short, each paid once. {len(runs)} plain ones, {twice} of them paid more than once, each with its causes.\n"
     )
 
 

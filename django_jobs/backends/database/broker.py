@@ -73,8 +73,8 @@ class DatabaseBroker(Broker):
     def enqueue_unique(self, messages: Sequence[Message]) -> list[Taken]:
         return self._step(lambda cursor: bound.enqueue(self.engine, cursor, messages, raises=True))
 
-    def cancel(self, job_id: str) -> CancelAnswer:
-        return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id))
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id, terminate=terminate))
 
     def requeue(self, stored: StoredResult) -> bool:
         return self._step(lambda cursor: people.requeue(self.engine, cursor, stored))
@@ -193,6 +193,10 @@ class DatabaseBroker(Broker):
 
     def mark_started(self, running: Sequence[tuple[str, int, int]]) -> list[str]:
         return self._step(lambda cursor: people.mark_started(self.engine, cursor, running)) if running else []
+
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        ids = list(job_ids)
+        return self._step(lambda cursor: people.cancels_of(cursor, ids), write=False) if ids else {}
 
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         return self._step(lambda cursor: progress.set_progress(self.engine, cursor, notes)) if notes else []

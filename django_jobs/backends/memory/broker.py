@@ -82,9 +82,9 @@ class MemoryBroker(Broker):
             store.ticks[schedule] = tick_us
             return self.enqueue_many([message])[0]
 
-    def cancel(self, job_id: str) -> CancelAnswer:
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
         with self.store.lock:
-            return cancelling.cancel(self.store, job_id)
+            return cancelling.cancel(self.store, job_id, terminate=terminate)
 
     def requeue(self, stored: StoredResult) -> bool:
         store = self.store
@@ -258,6 +258,10 @@ class MemoryBroker(Broker):
                 if record.cancel_requested:
                     flagged.append(job_id)
         return flagged
+
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        with self.store.lock:
+            return cancelling.cancels_of(self.store, job_ids)
 
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         kept = []

@@ -17,17 +17,22 @@ SAID: Final = {
     CancelAnswer.UNKNOWN: "unknown: nobody knows this id; a job that arrives with it will not start",
 }
 
+ENDED: Final = "requested: a worker holds it, and ends it within seconds"
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", nargs="+", help="The ids of the jobs.")
+    parser.add_argument("--terminate", action="store_true", help="End those that run, too.")
 
 
 def run(options: Mapping[str, Any], output: Output) -> None:
-    answers = {job_id: AsyncResult[Any](job_id).cancel() for job_id in dict.fromkeys(options["id"])}
+    terminate = options["terminate"]
+    answers = {job_id: AsyncResult[Any](job_id).cancel(terminate=terminate) for job_id in dict.fromkeys(options["id"])}
     if output.as_json:
         output.document({"answers": {job_id: answer.value for job_id, answer in answers.items()}})
     else:
-        output.lines(f"{job_id}  {SAID[answer]}" for job_id, answer in answers.items())
+        said = SAID | {CancelAnswer.REQUESTED: ENDED} if terminate else SAID
+        output.lines(f"{job_id}  {said[answer]}" for job_id, answer in answers.items())
     left = [answer for answer in answers.values() if answer in {CancelAnswer.TOO_LATE, CancelAnswer.UNKNOWN}]
     if left:
         code = NOTHING_MATCHED if len(left) == len(answers) else ERROR
