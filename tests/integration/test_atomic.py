@@ -102,7 +102,7 @@ def test_what_an_atomic_job_writes_is_there_once_whoever_is_killed(site: Site, d
     everything = {**chaos.atomic, **chaos.plain}
 
     ends = {key: site.stored(result, seconds=120) for key, result in everything.items()}
-    until(lambda: not _live_jobs(), 60, what="the end of the receipts")
+    until(lambda: not _live_jobs(), 60, what=lambda: f"the end of {stores.broker.list()} of {stores.broker.sessions()}")
 
     rows = paid(database_alias)
     assert {key: end.status for key, end in ends.items() if end.status is not State.SUCCEEDED} == {}
