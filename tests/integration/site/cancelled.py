@@ -90,3 +90,16 @@ def look(key: str, raises: bool, gate: str) -> str:
     while not Path(gate).exists():
         time.sleep(0.01)
     return "finished"
+
+
+@job
+def race(key: str, seconds: float) -> str:
+    """Have an effect last, and take it back where the cancel comes between it and the return."""
+    write("start", key, _attempt())
+    try:
+        time.sleep(seconds)
+        write("done", key, _attempt())
+        return key
+    except JobCancelled:
+        write("undone", key, _attempt())
+        raise
