@@ -47,6 +47,9 @@ class JobOptions(TypedDict, total=False):
     ignore_result: bool
     result_ttl: float | timedelta | None
     acks_late: bool
+    acks_on_failure: bool
+    acks_on_failure_or_timeout: bool
+    reject_on_worker_lost: bool | None
     atomic: bool
     keep_logs: bool
     soft_time_limit: float | timedelta | None

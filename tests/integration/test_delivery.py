@@ -1,4 +1,4 @@
-"""The numbered cases of delivery under Celery, by real processes, or the better rule where Celery loses or repeats work."""
+"""Celery's numbered cases of delivery, by real processes, or the better rule where Celery loses or repeats work."""
 
 from __future__ import annotations
 
