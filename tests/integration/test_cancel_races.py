@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,21 +27,25 @@ from django_jobs.ports.broker import CancelAnswer
 from tests.backends.redis.server import Server
 from tests.integration.harness import Site, until
 from tests.integration.site import cancelled
+from tests.integration.site.ledger import Entry, parse
 
 RACES = int(os.environ.get("CANCEL_RACES", "60"))
-AT_ONCE = 24
+AT_ONCE = 6
 LONG_SHARE = 0.15
 """Of the jobs, those that run long enough for a worker to hear of their cancel."""
+EARLY_SHARE = 0.25
+"""Of the cancels, those that race the start; the others race the end, or come somewhere between."""
 ANSWERED = {CancelAnswer.CANCELLED, CancelAnswer.REQUESTED, CancelAnswer.TOO_LATE}
 
 
 class Race(NamedTuple):
-    """One job and the cancel that is on its way to it."""
+    """One job, and when its cancel is sent: so many seconds after its enqueue, or after its start."""
 
     result: AsyncResult[str]
     key: str
     terminate: bool
-    cancel_at: float
+    is_early: bool
+    after_seconds: float
 
 
 @pytest.fixture(params=["database", "redis"])
@@ -63,37 +68,65 @@ def store(request: pytest.FixtureRequest, site: Site, settings: Any, tmp_path: P
 def test_every_race_ends_in_one_story(site: Site, store: dict[str, Any]) -> None:
     randomness = random.Random(RACES)
     site.worker("-c", "4", settings=store).ready()
-    on_their_way: list[tuple[float, int]] = []
+    due: list[tuple[float, int]] = []
     races: list[Race] = []
-    answers: list[CancelAnswer] = []
-    while len(races) < RACES or on_their_way:
-        while len(races) < RACES and len(on_their_way) < AT_ONCE:
+    answers: dict[int, CancelAnswer] = {}
+    starts = Starts(site.ledger_path)
+    while len(answers) < RACES:
+        while len(races) < RACES and len(races) - len(answers) < AT_ONCE:
             races.append(_start(len(races), randomness))
-            heapq.heappush(on_their_way, (races[-1].cancel_at, len(races) - 1))
-            answers.append(CancelAnswer.UNKNOWN)
-        cancel_at, number = heapq.heappop(on_their_way)
-        time.sleep(max(0.0, cancel_at - time.monotonic()))  # the moment of the race
-        answers[number] = races[number].result.cancel(terminate=races[number].terminate)
+            if races[-1].is_early:
+                heapq.heappush(due, (time.monotonic() + races[-1].after_seconds, len(races) - 1))
+        for entry in starts.new():
+            number = int(entry.key.removeprefix("r"))
+            if not races[number].is_early:
+                heapq.heappush(due, (entry.at + races[number].after_seconds, number))
+        while due and due[0][0] <= time.monotonic():
+            _, number = heapq.heappop(due)
+            answers[number] = races[number].result.cancel(terminate=races[number].terminate)
+        time.sleep(0.0005)  # until the next moment of a race
 
     ends = _ends(races)
 
     events = Counter((entry.key, entry.event) for entry in site.ledger())
-    stories = Counter(
-        _story(race, answer, ends[race.result.id], events) for race, answer in zip(races, answers, strict=True)
-    )
+    stories = Counter(_story(race, answers[number], ends[race.result.id], events) for number, race in enumerate(races))
     assert not [story for story in stories if story.startswith("WRONG")], stories
-    assert set(answers) <= ANSWERED
+    assert set(answers.values()) <= ANSWERED
     assert connections.broker.stats() == []
     sys.stderr.write(f"\n{'Redis' if store else site.database.kind}: {dict(stories.most_common())}\n")
 
 
 def _start(number: int, randomness: random.Random) -> Race:
-    is_long = randomness.random() < LONG_SHARE
+    is_long, is_early = randomness.random() < LONG_SHARE, randomness.random() < EARLY_SHARE
     seconds = randomness.uniform(0.2, 1.5) if is_long else randomness.uniform(0.0, 0.03)
+    after = seconds + randomness.uniform(-0.02, 0.02)
+    if is_early:
+        after = randomness.uniform(0.0, 0.02)
+    elif is_long and randomness.random() < 0.5:
+        after = randomness.uniform(0.0, seconds)
     key = f"r{number}"
-    result = cancelled.race.delay(key, seconds)
-    wait = randomness.uniform(0.0, seconds + (0.2 if is_long else 0.05))
-    return Race(result, key, randomness.random() < 0.6, time.monotonic() + wait)
+    return Race(cancelled.race.delay(key, seconds), key, randomness.random() < 0.6, is_early, after)
+
+
+class Starts:
+    """Reads the first starts of jobs off the end of the ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._seen: set[str] = set()
+
+    def new(self) -> Iterator[Entry]:
+        with suppress(FileNotFoundError), self._path.open() as ledger:
+            ledger.seek(self._offset)
+            for line in ledger:
+                if not line.endswith("\n"):
+                    return
+                self._offset += len(line)
+                entry = parse(line.rstrip("\n"))
+                if entry.event == "start" and entry.key not in self._seen:
+                    self._seen.add(entry.key)
+                    yield entry
 
 
 def _ends(races: list[Race]) -> dict[str, StoredResult]:
