@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         TaskError,
         TaskNotRegistered,
         TimeLimitExceeded,
+        TransactionBroken,
         UniqueConflict,
         WorkerLostError,
     )
@@ -89,6 +90,7 @@ __all__ = [
     "TaskError",
     "TaskNotRegistered",
     "TimeLimitExceeded",
+    "TransactionBroken",
     "UniqueConflict",
     "WorkerLostError",
     "crontab",

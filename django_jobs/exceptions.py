@@ -138,7 +138,10 @@ class MaxRetriesExceededError(JobFailed):
 
 
 class JobCancelled(ResultError):
-    """Raised by `get` for a job that was cancelled."""
+    """Raised by `get` for a job that was cancelled.
+
+    Also raised inside a running job that is terminated, and by a job that ends itself because it was asked to.
+    """
 
 
 class JobExpired(ResultError):
