@@ -121,7 +121,7 @@ def test_what_an_atomic_job_writes_is_there_once_whoever_is_killed(site: Site, d
 def recorded(end: StoredResult) -> int:
     """Return how many causes of a further start are on record."""
     causes = Counter(record.cause for record in load(end.attempts))
-    assert set(causes) <= {"crash", "session death", "interrupted"}, causes
+    assert set(causes) <= {"crash", "session death", "interrupted", "forgotten"}, causes
     return causes.total()
 
 

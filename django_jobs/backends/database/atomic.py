@@ -127,7 +127,7 @@ def _begin_immediate(wrapper: Any) -> transaction.Atomic:
     """Wait for the write lock as long as it takes: nothing of the job has run yet."""
     mode = wrapper.transaction_mode
     while True:
-        block = transaction.atomic(using=wrapper.alias)
+        block = transaction.Atomic(using=wrapper.alias, savepoint=True, durable=False)
         wrapper.transaction_mode = "IMMEDIATE"
         try:
             block.__enter__()

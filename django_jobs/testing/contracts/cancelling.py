@@ -108,7 +108,7 @@ class CancelCases(BrokerCases):
 
     def test_the_worker_learns_which_running_jobs_are_to_be_terminated(self, broker: Broker, child: Child) -> None:
         broker.enqueue_many([make_message(name) for name in ("plain", "ended", "untouched", "waits")])
-        claims = child.claim(3)
+        claims = child.claim(limit=3)
         assert broker.cancels_of([claim.message.id for claim in claims]) == {}
         held = [claim.message.id for claim in claims]
         assert broker.cancel(held[0]) is CancelAnswer.REQUESTED
