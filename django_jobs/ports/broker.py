@@ -372,8 +372,6 @@ class Broker(ABC):
         """Return when one of `job_ids` may have ended, or after the timeout; False at once where none can tell."""
         return False
 
-    # -- atomic jobs -------------------------------------------------------------------------------------------
-
     def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns | None:
         """Return what runs atomic jobs; None where the broker shares no transaction with what jobs write.
 
@@ -393,6 +391,9 @@ class Broker(ABC):
         Nothing is connected before the first call of another method; jobs that close the project's connections
         do not touch it, and an autocommit call never joins a transaction of the project's.
         """
+
+    def while_waiting(self, call: Callable[[], None]) -> None:  # noqa: B027  most never wait for long
+        """Call this now and then where a store makes its users wait, for as long as another one has it for itself."""
 
     @abstractmethod
     def close(self) -> None:

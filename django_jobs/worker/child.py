@@ -59,6 +59,7 @@ class Child:
         self._worker = f"{options.name}/{incarnation}"
         self._incarnation = incarnation
         self._broker = setup.open_broker()
+        self._broker.while_waiting(lambda: slots.sign(boot_seconds()))
         self._plans = setup.plans()
         self._quota = Quota(
             max_jobs=options.max_jobs,

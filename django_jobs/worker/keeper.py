@@ -73,6 +73,7 @@ class Keeper:
         self._poke_children = poke_children
         self._clock = clock
         self._broker = setup.open_broker()
+        self._broker.while_waiting(self._sign)
         self._backoff = Backoff("The keeper", random)
         results = setup.open_results()
         self._burials = Burials(setup, self._broker, session=session, random=random)

@@ -213,3 +213,23 @@ def test_a_connection_that_breaks_under_a_job_costs_it_a_run_and_nothing_else(si
         ("interrupted", "django_jobs.ports.atomic.AtomicUndone")
     ]
     assert paid(database_alias) == {("l", "paid"): 1}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.timeout(180)
+def test_who_waits_for_a_long_atomic_job_on_sqlite_is_not_taken_for_dead(site: Site, database_alias: str) -> None:
+    """It has the one write lock: neither the keeper nor the other child is killed for waiting."""
+    worker = site.worker("-c", "2").ready()
+    before = {process.pid for process in worker.processes()}
+    gate = site.gate()
+    result = atomic.pay_and_wait.delay("long", str(gate))
+    start = site.started("long")
+
+    until(lambda: time.monotonic() > start.at + 8.0, what="eight seconds")  # a keeper without a sign has five
+    assert {process.pid for process in worker.processes()} == before
+    gate.touch()
+
+    assert result.get(timeout=20) is None
+    assert paid(database_alias) == {("long", "paid"): 1}
+    assert result.attempts == []
+    assert "no sign" not in worker.log

@@ -242,6 +242,9 @@ class DatabaseBroker(Broker):
     def describe(self) -> str:
         return describe(self._connection.wrapper)
 
+    def while_waiting(self, call: Callable[[], None]) -> None:
+        self._connection.on_wait = call
+
     # -- atomic jobs -------------------------------------------------------------------------------------------
 
     def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns:
