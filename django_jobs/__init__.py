@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         TaskError,
         TaskNotRegistered,
         TimeLimitExceeded,
+        TransactionBroken,
         UniqueConflict,
         WorkerLostError,
     )
@@ -94,6 +95,7 @@ __all__ = [
     "TaskError",
     "TaskNotRegistered",
     "TimeLimitExceeded",
+    "TransactionBroken",
     "UniqueConflict",
     "WorkerLostError",
     "cancel_jobs",

@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from django_jobs.client.tick import why_not
-from django_jobs.conf import SETTING, InvalidSettings, in_test_run, read
+from django_jobs.conf import REDIS_SCHEMES, SETTING, InvalidSettings, in_test_run, read
 from django_jobs.connections import connections
 from django_jobs.core.message import QUEUE_PATTERN
 from django_jobs.core.policy import Policy
@@ -158,10 +158,14 @@ def check_tasks(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
 def _clashing_options(policy: Policy) -> Iterator[CheckMessage]:
     for spec in registry:
         try:
-            spec.options_over(policy.task_defaults)
+            options = spec.options_over(policy.task_defaults)
         except InvalidOptions as error:
             text = f"The options of {spec.name} do not go together: {error}"
             yield _error(11, text, "Workers refuse to start. Correct @job or TASK_DEFAULTS.")
+            continue
+        if options.atomic and (policy.broker == "redis" or policy.broker.startswith(REDIS_SCHEMES)):
+            text = f"{spec.name} has atomic=True, and jobs are in Redis, which cannot commit with what a job writes."
+            yield _error(30, text, "Each of its jobs fails. Leave BROKER out, or remove atomic from the task.")
 
 
 def check_schedules(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:

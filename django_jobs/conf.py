@@ -211,6 +211,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "SESSION_TIMEOUT_SECONDS": _seconds(0.2),
     "SESSION_FENCE_SECONDS": _optional_seconds,
     "GRACE_SECONDS": _seconds(0),
+    "CANCEL_GRACE_SECONDS": _seconds(0),
     "MAX_CRASHES": _whole(1),
     "MAX_PAYLOAD_BYTES": _whole(1024),
     "MAX_RESULT_BYTES": _whole(1024),

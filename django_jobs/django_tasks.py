@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import wraps
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 import django
@@ -38,29 +37,28 @@ else:
 from django_jobs.checks import wrong_with_task_backend
 from django_jobs.client.decorator import job, signature_of
 from django_jobs.client.eager import EagerResult
-from django_jobs.client.result import AsyncResult
+from django_jobs.client.result import AsyncResult, error_of
 from django_jobs.client.task import Task as JobTask
 from django_jobs.connections import connections
 from django_jobs.core import attempts as attempt_list
 from django_jobs.core.attempts import AttemptRecord
+from django_jobs.core.claim import Claim
 from django_jobs.core.message import QUEUE_PATTERN, decode_body
 from django_jobs.core.options import canonical
-from django_jobs.core.outcome import JobView, StoredResult
-from django_jobs.core.retry import decide
+from django_jobs.core.outcome import FINAL, ErrorInfo, JobView, Outcome, StoredResult
 from django_jobs.core.serializer import decode_value, from_plain, to_plain
 from django_jobs.core.states import DJANGO_NAMES, State
-from django_jobs.exceptions import Ignore, InvalidOptions, JobCancelled, JobExpired, Reject, Snooze
+from django_jobs.exceptions import InvalidOptions, JobCancelled, JobExpired
 from django_jobs.exceptions import TaskError as WrongTask
 from django_jobs.execution.bound import BoundTask
 from django_jobs.execution.context import Request
-from django_jobs.execution.errors import describe
 from django_jobs.registry import registry
+from django_jobs.signals import job_cancelled, job_expired, job_failed, job_quarantined, job_succeeded
 
 HEADER: Final = "django_tasks"
 """Of a job: the alias that enqueued it, when by that process's clock, and the task's `run_after`."""
 NOT_IN_OPTIONS: Final = frozenset({"bind", "description", "priority", "queue", "schedule"})
 _UNRUN: Final = {State.CANCELLED: JobCancelled, State.EXPIRED: JobExpired}
-_random = Random()
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -134,7 +132,7 @@ class JobsBackend(BaseTaskBackend):
             headers={HEADER: [self.alias, now, task.run_after]},
         )
         if isinstance(handle, EagerResult):
-            return cast("TaskResult[_P, _R]", _result(task, handle.stored, self.alias))
+            return cast("TaskResult[_P, _R]", _finished(task, handle.stored, self.alias))
         result: TaskResult[_P, _R] = TaskResult(
             task=task,
             id=handle.id,
@@ -185,6 +183,7 @@ class JobsBackend(BaseTaskBackend):
         except WrongTask as error:
             raise InvalidTask(str(error)) from error
         _declared[name] = Declared(task, made)
+        _listen(name)
 
 
 # -- running one -------------------------------------------------------------------------------------------------
@@ -200,17 +199,7 @@ def _runner(task: Task[..., Any]) -> Callable[..., Any]:
             sender = type(task_backends[result.backend])
             await task_started.asend_robust(sender, task_result=result)
             given = (TaskContext(task_result=result), *args) if task.takes_context else args
-            try:
-                value = _checked(await task.func(*given, **kwargs))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                if _left(result, bound, error):
-                    await task_finished.asend_robust(sender, task_result=result)
-                raise
-            _succeed(result, value)
-            await task_finished.asend_robust(sender, task_result=result)
-            return value
+            return _checked(await task.func(*given, **kwargs))
 
     else:
 
@@ -220,17 +209,7 @@ def _runner(task: Task[..., Any]) -> Callable[..., Any]:
             sender = type(task_backends[result.backend])
             task_started.send_robust(sender, task_result=result)
             given = (TaskContext(task_result=result), *args) if task.takes_context else args
-            try:
-                value = _checked(task.func(*given, **kwargs))
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                if _left(result, bound, error):
-                    task_finished.send_robust(sender, task_result=result)
-                raise
-            _succeed(result, value)
-            task_finished.send_robust(sender, task_result=result)
-            return value
+            return _checked(task.func(*given, **kwargs))
 
     run.__signature__ = _signature(task)  # type: ignore[attr-defined]  # functions may have one; inspect reads it
     return run
@@ -271,23 +250,65 @@ def _running(task: Task[..., Any], request: Request) -> TaskResult[..., Any]:
     )
 
 
-def _succeed(result: TaskResult[..., Any], value: Any) -> None:
-    _change(result, status=TaskResultStatus.SUCCESSFUL, finished_at=_shown(datetime.now(UTC)), _return_value=value)
+# -- the end of one ----------------------------------------------------------------------------------------------
 
 
-def _left(result: TaskResult[..., Any], bound: BoundTask, error: BaseException) -> bool:
-    """Fill in what an exception came to; False where the job runs again, so that its task has not finished."""
-    if isinstance(error, Ignore):
-        _succeed(result, None)
-        return True
-    if isinstance(error, Snooze) or (isinstance(error, Reject) and error.requeue):
-        return False
-    if decide(bound.options, error=error, failures=bound.request.retries, random=_random).again:
-        return False
-    info = describe(error)
-    result.errors.append(TaskError(exception_class_path=_path(info.error_class), traceback=info.traceback))
-    _change(result, status=TaskResultStatus.FAILED, finished_at=_shown(datetime.now(UTC)))
-    return True
+def _on_end(*, sender: Any, claim: Claim | None = None, outcome: Outcome | None = None, **given: Any) -> None:
+    """Send `task_finished` for a job of ours that has ended: its end is stored, and no retry follows."""
+    declared = _declared[sender]
+    if claim is not None and outcome is not None:
+        stored: StoredResult | None = _stored(claim, outcome)
+    else:  # somebody has cancelled it while it waited
+        stored = AsyncResult[Any](given["job_id"])._stored()
+    if stored is not None:
+        _finished(declared.task, stored, declared.task.backend)
+
+
+def _finished(task: Task[..., Any], stored: StoredResult, asked: str) -> TaskResult[..., Any]:
+    """Send `task_finished`; of a failure, as Django does and its log expects, where an exception is being handled."""
+    result = _result(task, stored, asked)
+    alias = result.backend if result.backend in task_backends.settings else task.backend
+    sender = type(task_backends[alias])
+    try:
+        if (error := error_of(stored)) is not None:
+            error.add_note(stored.traceback)
+            raise error
+    except Exception:  # noqa: BLE001  raised right above
+        task_finished.send_robust(sender, task_result=result)
+    else:
+        task_finished.send_robust(sender, task_result=result)
+    return result
+
+
+def _stored(claim: Claim, outcome: Outcome) -> StoredResult:
+    """Return what was stored of an end, without asking for it."""
+    message, record = claim.message, outcome.record
+    error = outcome.error or ErrorInfo(error_class="")
+    return StoredResult(
+        id=message.id,
+        task=message.task,
+        queue=message.queue,
+        # What ends a job and is no end of its own is the crash that puts it into quarantine.
+        status=FINAL.get(outcome.kind, State.QUARANTINED),
+        body=message.body,
+        priority=message.priority,
+        result=outcome.result,
+        error_class=error.error_class,
+        error_message=error.message,
+        traceback=error.traceback,
+        attempts=claim.attempts if record is None else attempt_list.append(claim.attempts, record),
+        attempt=outcome.attempt,
+        enqueued_us=claim.enqueued_us,
+        started_us=outcome.started_us,
+        finished_us=outcome.finished_us,
+        worker=outcome.worker,
+    )
+
+
+def _listen(name: str) -> None:
+    """Hear of the ends of the jobs of one task."""
+    for signal in (job_succeeded, job_failed, job_cancelled, job_expired, job_quarantined):
+        signal.connect(_on_end, sender=name, dispatch_uid="django_jobs.django_tasks")
 
 
 # -- looking at one ----------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@
     |-- Snooze                        raised by a job: run it later, without a failure
     |-- Ignore                        raised by a job: it is done, with nothing to return
     `-- Reject                        raised by a job: it has failed for good
+        `-- TransactionBroken         an atomic job has ended its own transaction
 
 Wrong settings raise `django_jobs.conf.InvalidSettings`, which is Django's ImproperlyConfigured too.
 """
@@ -137,7 +138,10 @@ class MaxRetriesExceededError(JobFailed):
 
 
 class JobCancelled(ResultError):
-    """Raised by `get` for a job that was cancelled."""
+    """Raised by `get` for a job that was cancelled.
+
+    Also raised inside a running job that is terminated, and by a job that ends itself because it was asked to.
+    """
 
 
 class JobExpired(ResultError):
@@ -214,3 +218,10 @@ class Reject(JobsError):
     def __init__(self, reason: object = "", requeue: bool = False) -> None:
         super().__init__(str(reason) if reason else "rejected")
         self.requeue = requeue
+
+
+class TransactionBroken(Reject):
+    """Raised at the end of an atomic job that has committed, rolled back or closed its own transaction.
+
+    The job has failed for good: what it had written by then may be stored, and would be written again by another run.
+    """

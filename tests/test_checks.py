@@ -258,3 +258,27 @@ def test_eager_is_told_before_a_deployment() -> None:
         assert ids(run_checks(tags=[checks.TAG])) == set()
         assert "django_jobs.W022" in ids(run_checks(tags=[checks.TAG], include_deployment_checks=True))
     assert "django_jobs.W022" not in ids(run_checks(tags=[checks.TAG], include_deployment_checks=True))
+
+
+@pytest.mark.parametrize(("broker", "told"), [("redis://127.0.0.1:6379", {"django_jobs.E030"}), ("database", set())])
+def test_e030_tells_an_atomic_task_whose_broker_cannot_be(broker: str, told: set[str]) -> None:
+    job(name="tests.atomic", atomic=True)(lambda: None)
+    try:
+        with override_settings(DJANGO_JOBS={"BROKER": broker}):
+            found = [each for each in checks.check_tasks(None) if "tests.atomic" in each.msg]
+    finally:
+        registry.unregister("tests.atomic")
+    assert ids(found) == told
+
+
+@override_settings(DJANGO_JOBS={"TASK_DEFAULTS": {"atomic": True}})
+def test_e011_tells_a_coroutine_function_that_would_be_atomic() -> None:
+    async def function() -> None: ...
+
+    job(name="tests.clashing")(function)
+    try:
+        (message,) = [each for each in checks.check_tasks(None) if "tests.clashing" in each.msg]
+    finally:
+        registry.unregister("tests.clashing")
+    assert ids([message]) == {"django_jobs.E011"}
+    assert "atomic=True is for plain functions" in message.msg

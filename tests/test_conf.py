@@ -50,7 +50,7 @@ def test_values_are_checked_and_made_uniform() -> None:
     [
         ([], "DJANGO_JOBS is list; it is a dict"),
         ({"BROKR": "x"}, "DJANGO_JOBS['BROKR'] is not a setting. Did you mean 'BROKER'?"),
-        ({"ZZZZZZ": 1}, "The keys are: BROKER, CARRY, DATABASE"),
+        ({"ZZZZZZ": 1}, "The keys are: BROKER, CANCEL_GRACE_SECONDS, CARRY"),
         ({7: 1}, "DJANGO_JOBS[7] is not a setting"),
         ({"BROKER": ""}, "DJANGO_JOBS['BROKER'] = ''"),
         ({"DATABASE": "nowhere"}, "DATABASES has no such alias; it has default"),

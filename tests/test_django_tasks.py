@@ -25,7 +25,7 @@ else:
     from django_tasks.exceptions import TaskResultDoesNotExist
     from django_tasks.signals import task_finished, task_started
 
-from django_jobs import AsyncResult, Ignore, Reject, Snooze, enqueue, job
+from django_jobs import AsyncResult, Ignore, Reject, Snooze, current_job, enqueue, job
 from django_jobs.connections import connections
 from django_jobs.django_tasks import JobsBackend
 from django_jobs.registry import registry
@@ -60,6 +60,18 @@ def not_a_number() -> float:
     return float("nan")
 
 
+@task
+def give_away() -> None:
+    """In its first run give the claim back, as a keeper does that believes its child dead."""
+    if not given_away:
+        view = connections.broker.state_of([current_job().id])[current_job().id]  # type: ignore[union-attr]
+        given_away.append(view.claim)
+        connections.broker.release([view.claim], cause="interrupted")  # type: ignore[list-item]
+
+
+given_away: list[Any] = []
+
+
 @job(name="tests.no_django_task")
 def plain() -> None: ...
 
@@ -68,7 +80,7 @@ def plain() -> None: ...
 def _forget() -> Iterator[None]:
     yield
     for name in (
-        *(f"{__name__}.{item}" for item in ("double", "describe", "fragile", "not_a_number")),
+        *(f"{__name__}.{item}" for item in ("double", "describe", "fragile", "not_a_number", "give_away")),
         "tests.no_django_task",
     ):
         registry.unregister(name)
@@ -146,6 +158,42 @@ def test_options_of_the_alias_are_those_of_its_jobs(settings: Any, finished: lis
     assert "first" in result.errors[0].traceback
     assert started == [1, 2, 3]
     assert finished == [(TaskResultStatus.SUCCESSFUL, 3)]
+
+
+@pytest.mark.parametrize(
+    ("retry_for", "ran", "told"),
+    [(5, {"failed": 1}, [(TaskResultStatus.FAILED, 1)]), (3600, {"retrying": 1}, [])],
+    ids=["too late for a retry", "in time"],
+)
+def test_a_task_whose_time_for_retries_is_over_has_finished(
+    settings: Any, finished: list[Any], retry_for: float, ran: dict[str, int], told: list[Any]
+) -> None:
+    options = {"retry_on": OSError, "default_retry_delay": 60, "retry_for": retry_for}
+    settings.TASKS = {"default": {"BACKEND": PATH, "OPTIONS": options}}
+    failures_left.append(OSError("once"))
+
+    task(takes_context=True)(_same_function()).enqueue()
+
+    assert run_jobs() == ran
+    assert finished == told
+
+
+def test_a_task_that_never_ran_has_finished_once_it_is_cancelled(finished: list[Any]) -> None:
+    result = double.enqueue(1)
+
+    AsyncResult[int](result.id).cancel()
+    AsyncResult[int](result.id).cancel()
+
+    assert finished == [(TaskResultStatus.FAILED, 0)]
+
+
+def test_a_task_has_not_finished_where_its_end_was_refused(finished: list[Any]) -> None:
+    """Somebody else had the job by the time that it ended."""
+    result = give_away.enqueue()
+
+    assert run_jobs() == {"succeeded": 1}
+    result.refresh()
+    assert finished == [(result.status, result.attempts)] == [(TaskResultStatus.SUCCESSFUL, 2)]
 
 
 def _same_function() -> Any:

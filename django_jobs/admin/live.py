@@ -119,9 +119,14 @@ class LiveJobAdmin(QueuesAdmin):
         return show.plain_json(shown_call(row.task, row.body).headers)
 
     def tools(self, request: HttpRequest, row: Job) -> list[Tool]:
-        if not self.may(request, "cancel_job") or row.cancel_requested:
+        if not self.may(request, "cancel_job"):
             return []
-        return [Tool(label=_("Cancel"), url=self.url("cancel", row.pk), posts=True)]
+        tools = []
+        if not row.cancel_requested:
+            tools.append(Tool(label=_("Cancel"), url=self.url("cancel", row.pk), posts=True))
+        if view_of(row).state is State.RUNNING:
+            tools.append(Tool(label=_("Cancel and terminate"), url=self.url("terminate", row.pk), posts=True))
+        return tools
 
     # -- pages -------------------------------------------------------------------------------------------------
 
@@ -130,6 +135,7 @@ class LiveJobAdmin(QueuesAdmin):
             self.own_path("", "changelist", self.changelist_view),
             *super().get_urls(),
             self.action_path("<path:object_id>/cancel/", "cancel", self.cancel_view),
+            self.action_path("<path:object_id>/terminate/", "terminate", self.terminate_view),
             self.own_path("<path:object_id>/change/", "change", self.change_view),
         ]
 
@@ -213,6 +219,13 @@ class LiveJobAdmin(QueuesAdmin):
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Cancel one job, if it still is live and nobody has asked for that before."""
+        return self._cancel(request, object_id, terminate=False)
+
+    def terminate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Cancel one job, if it still is live, and have it ended where it runs; may be asked for again."""
+        return self._cancel(request, object_id, terminate=True)
+
+    def _cancel(self, request: HttpRequest, object_id: str, *, terminate: bool) -> HttpResponse:
         self.demand(request, "cancel_job")
         page = self.url("changelist") + Wanted.read(request.POST).query()
         try:
@@ -220,14 +233,17 @@ class LiveJobAdmin(QueuesAdmin):
             if row is None:
                 text = _now("There is no such job, or it has ended: nothing was cancelled.")
                 return self.back(request, page, text, messages.WARNING)
-            if row.cancel_requested:
+            if row.cancel_requested and not terminate:
                 return self.back(request, page, _("Its cancel was asked for before."), messages.WARNING)
-            answer = AsyncResult[Any](row.pk).cancel()
+            answer = AsyncResult[Any](row.pk).cancel(terminate=terminate)
         except BrokerError as error:
             return self.back(request, page, str(error), messages.ERROR)
         level, told = ANSWERS[answer]
+        if terminate and answer is CancelAnswer.REQUESTED:
+            told = _("The job runs: its worker ends it within seconds.")
         if level == messages.SUCCESS:
-            record(request, [JobResult(id=row.pk, task=row.task)], f"Cancel: {answer}.")
+            verb = "Cancel and terminate" if terminate else "Cancel"
+            record(request, [JobResult(id=row.pk, task=row.task)], f"{verb}: {answer}.")
         return self.back(request, page, told, level)
 
 

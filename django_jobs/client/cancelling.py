@@ -43,10 +43,12 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """As the call gave it; with `task`, whose key it is."""
     running: bool = False
     """Also those that a worker holds."""
+    terminate: bool = False
+    """End those, as `AsyncResult.cancel(terminate=True)` does."""
 
     @property
     def is_everything(self) -> bool:
-        return self == Chosen(running=self.running)
+        return self == Chosen(running=self.running, terminate=self.terminate)
 
     def pages(self) -> Iterator[list[JobView]]:
         """Yield the jobs that are meant, some hundreds at a time; those that are enqueued meanwhile may be left out.
@@ -80,9 +82,11 @@ def cancel_jobs(
     older_than: float | timedelta | None = None,
     unique_key: Any = None,
     running: bool = False,
+    terminate: bool = False,
     everything: bool = False,
 ) -> CancelCounts:
-    """Cancel every job that waits and fits all that is given; with `running` also ask those to end that run.
+    """Cancel every job that waits and fits all that is given; with `running` also ask those to end that run,
+    with `terminate` end them.
 
     `older_than`: enqueued longer ago (seconds, or a timedelta). `unique_key` needs its `task`. Without any of these say
     `everything=True`. Each job is cancelled by itself: what was done before an error stays done, and jobs that are
@@ -104,7 +108,8 @@ def cancel_jobs(
         state=wanted,
         older_than_seconds=seconds,
         unique_key=unique_key,
-        running=running,
+        running=running or terminate,
+        terminate=terminate,
     )
     if chosen.is_everything and not everything:
         raise ValueError("Which jobs? Give a queue, a task, a state, an age or a key; or everything=True.")
@@ -115,7 +120,8 @@ def cancel_chosen(chosen: Chosen, *, at_most: int | None = None) -> CancelCounts
     """Cancel the jobs that are meant, page by page; `at_most` so many."""
     answers = dict.fromkeys(CancelAnswer, 0)
     for page in _first(chosen, at_most):
-        for view, answer in zip(page, connections.broker.cancel_many([view.id for view in page]), strict=True):
+        ids = [view.id for view in page]
+        for view, answer in zip(page, connections.broker.cancel_many(ids, terminate=chosen.terminate), strict=True):
             answers[answer] += 1
             if answer is CancelAnswer.CANCELLED and job_cancelled.receivers:
                 job_cancelled.send_robust(sender=view.task, job_id=view.id)

@@ -17,7 +17,7 @@ from django_jobs.core.bounds import Conflict
 from django_jobs.core.message import TASK_NAME_MAX_LENGTH
 from django_jobs.core.options import canonical, check_together
 from django_jobs.core.schedule import Schedule
-from django_jobs.core.spec import TaskSpec
+from django_jobs.core.spec import TaskSpec, check_function
 from django_jobs.exceptions import InvalidArguments, InvalidOptions
 from django_jobs.registry import registry
 
@@ -48,6 +48,10 @@ class JobOptions(TypedDict, total=False):
     ignore_result: bool
     result_ttl: float | timedelta | None
     acks_late: bool
+    acks_on_failure: bool
+    acks_on_failure_or_timeout: bool
+    reject_on_worker_lost: bool | None
+    atomic: bool
     keep_logs: bool
     soft_time_limit: float | timedelta | None
     time_limit: float | timedelta | None
@@ -123,6 +127,7 @@ def _register(function: Callable[..., Any], name: str | None, options: dict[str,
     given = canonical(options)
     check_together(given)
     is_async = iscoroutinefunction(function)
+    check_function(given.get("atomic", False), is_async=is_async)
     spec = TaskSpec(
         name=_default_name(function) if name is None else _check_name(name),
         function=function,

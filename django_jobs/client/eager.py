@@ -25,7 +25,7 @@ class EagerResult(AsyncResult[R_co]):
         self.stored = _stored(run)
         """What a result store would have kept."""
 
-    def cancel(self) -> CancelAnswer:
+    def cancel(self, *, terminate: bool = False) -> CancelAnswer:
         """Answer that it is too late."""
         return CancelAnswer.TOO_LATE
 

@@ -214,18 +214,19 @@ class AsyncResult(Generic[R_co]):
 
     # -- verbs -------------------------------------------------------------------------------------------------
 
-    def cancel(self) -> CancelAnswer:
+    def cancel(self, *, terminate: bool = False) -> CancelAnswer:
         """Cancel the job: it never starts if no worker has claimed it, otherwise it is flagged.
 
         Atomic: a job whose cancel was answered `cancelled` does not start. A flagged one ends CANCELLED unless its
-        running attempt finishes.
+        running attempt finishes. It can ask `current_job().is_cancelled`; with `terminate` its worker raises
+        `JobCancelled` in it, and kills its process where it has not ended CANCEL_GRACE_SECONDS later.
         """
         if not ID_PATTERN.match(self.id):
             return CancelAnswer.UNKNOWN
         broker = connections.broker
         # A cancel may be repeated and answers the same: only the one that still saw the job alive is signalled.
         view = broker.state_of([self.id]).get(self.id) if job_cancelled.receivers else None
-        answer = broker.cancel(self.id)
+        answer = broker.cancel(self.id, terminate=terminate)
         if view is not None and answer is CancelAnswer.CANCELLED:
             job_cancelled.send_robust(sender=view.task, job_id=self.id)
         return answer

@@ -48,6 +48,10 @@ class TaskOptions:
     """Seconds after which a success is pruned, where that is sooner than RESULT_TTL_SECONDS; None leaves it to that."""
     acks_late: bool = True
     """False: at most once. The job ends FAILED where the process that runs it dies."""
+    acks_on_failure: bool = True
+    """False: no error ends the job. It runs again as if `retry_on` named them all, and the hard limit of time, too."""
+    atomic: bool = False
+    """Run in one transaction on the DATABASE alias, together with the settle; for the database broker."""
     soft_time_limit: float | None = None
     """Seconds after which SoftTimeLimitExceeded is raised in the job; None for no limit."""
     time_limit: float | None = None
@@ -90,8 +94,15 @@ class TaskOptions:
 ALIASES: Final[Mapping[str, str]] = {
     "autoretry_for": "retry_on",
     "dont_autoretry_for": "dont_retry_on",
+    "acks_on_failure_or_timeout": "acks_on_failure",
 }
 """Celery's spelling -> ours."""
+
+WORKER_LOST: Final = "reject_on_worker_lost"
+"""Celery's option for what is the rule here."""
+
+RETURNS: Final = 100
+"""Retries of a task with acks_on_failure=False that does not say how many: one that never succeeds ends some time."""
 
 HOOKS: Final[Mapping[str, str]] = {
     "before_start": "self, task_id, args, kwargs",
@@ -115,6 +126,8 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None)
     if problem := soft_above_hard(merged.get("soft_time_limit"), merged.get("time_limit")):
         raise InvalidOptions(f"{problem} One of the two comes from TASK_DEFAULTS.")
     check_together(merged)
+    if merged.get("acks_on_failure") is False:
+        merged.setdefault("max_retries", RETURNS)
     return replace(TaskOptions(), **merged)
 
 
@@ -147,6 +160,16 @@ def check_together(checked: Mapping[str, Any]) -> None:
         raise InvalidOptions(
             "unique_for and unique_until='start' are both given: a key is held for a time or until the start. Keep one."
         )
+    if checked.get("acks_on_failure") is False and checked.get("acks_late") is False:
+        raise InvalidOptions(
+            "acks_on_failure=False and acks_late=False are both given: a job runs again after each failure, or starts "
+            "once at most. Keep one."
+        )
+    if checked.get("atomic") and checked.get("acks_late") is False:
+        raise InvalidOptions(
+            "atomic=True and acks_late=False are both given: what a job wrote is rolled back when its process dies, so "
+            "that it has to run again. Keep one."
+        )
     concurrency_key, rate_key = checked.get("concurrency_key"), checked.get("rate_key")
     if concurrency_key is not None and rate_key is not None and concurrency_key is not rate_key:
         raise InvalidOptions(
@@ -171,6 +194,9 @@ def canonical(given: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
     except ValueError as error:
         raise InvalidOptions(f"{prefix}{error}") from None
     for name, value in given.items():
+        if name == WORKER_LOST:
+            _check_worker_lost(value, prefix)
+            continue
         own = ALIASES.get(name, name)
         if own not in OPTION_NAMES:
             close = get_close_matches(name, [*OPTION_NAMES, *ALIASES], n=3)
@@ -189,6 +215,15 @@ def canonical(given: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
     if problem := soft_above_hard(checked.get("soft_time_limit"), checked.get("time_limit")):
         raise InvalidOptions(f"{prefix}{problem}")
     return checked
+
+
+def _check_worker_lost(value: Any, prefix: str) -> None:
+    """Take Celery's option where it says what is so anyway."""
+    if value not in {True, None}:
+        raise InvalidOptions(
+            f"{prefix}{WORKER_LOST}={value!r}: a job whose process dies runs again, whatever is set. For one that must "
+            "not start twice use acks_late=False; it ends FAILED with WorkerLostError then."
+        )
 
 
 def check_queue(value: Any) -> str:
@@ -343,6 +378,8 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "ignore_result": _boolean,
     "result_ttl": _optional(check_seconds),
     "acks_late": _boolean,
+    "acks_on_failure": _boolean,
+    "atomic": _boolean,
     "soft_time_limit": _optional(check_limit),
     "time_limit": _optional(check_limit),
     "unique": _unique,

@@ -69,6 +69,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     charged: bool = False
     max_crashes: int = 0
     """For CRASHED and charged: at so many crashes the job is QUARANTINED."""
+    settled: bool = False
+    """Stored already, by the transaction of an atomic job: to be reported, and not to be settled."""
 
 
 class StoredResult(msgspec.Struct, frozen=True, kw_only=True):

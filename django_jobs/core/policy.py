@@ -24,6 +24,7 @@ class Policy:
     session_timeout_seconds: float = 30.0
     session_fence_seconds: float | None = None
     grace_seconds: float = 25.0
+    cancel_grace_seconds: float = 3.0
     max_crashes: int = 3
     max_payload_bytes: int = 262_144
     max_result_bytes: int = 1_048_576

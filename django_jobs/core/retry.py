@@ -25,8 +25,9 @@ def decide(
 ) -> RetryDecision:
     """Decide about a job that has raised `error` after `failures` earlier failures.
 
-    A `Retry` always asks for another run; other errors only where `retry_on` names them and `dont_retry_on` does not;
-    a `Reject` never. `elapsed_seconds` since the first run began count against `retry_for`, with the wait on top.
+    A `Retry` always asks for another run; other errors only where `retry_on` names them (all of them are named with
+    `acks_on_failure=False`) and `dont_retry_on` does not; a `Reject` never. `elapsed_seconds` since the first run began
+    count against `retry_for`, with the wait on top.
     """
     decision = _decide(options, error=error, failures=failures, random=random)
     if options.retry_for is None or not decision.again or elapsed_seconds + decision.delay_seconds <= options.retry_for:
@@ -41,8 +42,8 @@ def _decide(options: TaskOptions, *, error: BaseException, failures: int, random
             max_retries = None
         elif error.max_retries is not None:
             max_retries = error.max_retries
-    elif (
-        isinstance(error, Reject) or not isinstance(error, options.retry_on) or isinstance(error, options.dont_retry_on)
+    elif isinstance(error, (Reject, *options.dont_retry_on)) or not (
+        isinstance(error, options.retry_on) or not options.acks_on_failure
     ):
         return RetryDecision(again=False)
     if max_retries is not None and failures >= max_retries:

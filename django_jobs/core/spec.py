@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django_jobs.core.options import TaskOptions, resolve
+from django_jobs.exceptions import InvalidOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,4 +33,19 @@ class TaskSpec:
         Raises:
             InvalidOptions: a default is wrong.
         """
-        return resolve(self.given, defaults)
+        options = resolve(self.given, defaults)
+        check_function(options.atomic, is_async=self.is_async)
+        return options
+
+
+def check_function(atomic: bool, *, is_async: bool) -> None:
+    """Refuse an atomic coroutine function.
+
+    Raises:
+        InvalidOptions: saying why.
+    """
+    if atomic and is_async:
+        raise InvalidOptions(
+            "atomic=True is for plain functions: Django has no transactions in coroutines, and all coroutine jobs of a "
+            "process share one connection. Write the task with def."
+        )

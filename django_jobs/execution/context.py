@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django_jobs.core.progress import check_progress, check_state
+from django_jobs.execution.cancels import is_cancelled
 from django_jobs.execution.progress import tell
 
 
@@ -38,6 +39,14 @@ class Request:
     worker: str = ""
     is_eager: bool = False
     called_directly: bool = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody has asked to cancel this job. It may go on, or end by raising `JobCancelled`.
+
+        Cheap: it looks into memory, and may be asked in a loop. The worker hears of a cancel within about a second.
+        """
+        return is_cancelled(self.worker, self.id, self.attempt)
 
     def update_progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Say how far this job is, for `AsyncResult.progress`. Written at most once a second, and the last one always.

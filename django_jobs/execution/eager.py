@@ -21,6 +21,7 @@ from django_jobs.core.serializer import to_plain
 from django_jobs.core.spec import TaskSpec
 from django_jobs.core.states import State
 from django_jobs.execution.around import around_jobs
+from django_jobs.execution.atomic import AtomicAtTheCall
 from django_jobs.execution.executor import Executor
 from django_jobs.execution.plan import Plan, Plans
 
@@ -93,6 +94,7 @@ def _run_to_its_end(spec: TaskSpec, message: Message, policy: Policy) -> EagerRu
         random=Random(),
         is_eager=True,
         around=around_jobs(policy),
+        atomic_runs=AtomicAtTheCall(policy.database),
     )
     plan = Plan(spec, spec.options_over(policy.task_defaults))
     claim = Claim(message=message, name=ClaimName("eager", 0, 0), attempt=1, enqueued_us=time.time_ns() // 1000)

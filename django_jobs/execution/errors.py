@@ -6,7 +6,8 @@ import os
 import traceback
 from types import TracebackType
 
-from django_jobs.core.attempts import MAX_MESSAGE_CHARS, MAX_TRACEBACK_CHARS
+from django_jobs.core.attempts import MAX_MESSAGE_CHARS, MAX_TRACEBACK_CHARS, AttemptRecord
+from django_jobs.core.claim import Claim
 from django_jobs.core.outcome import ErrorInfo
 from django_jobs.core.serializer import clean_text
 
@@ -19,6 +20,23 @@ def describe(error: BaseException) -> ErrorInfo:
         error_class=class_name(type(error)),
         message=clean_text(_message(error)[:MAX_MESSAGE_CHARS]),
         traceback=clean_text(_traceback(error)[-MAX_TRACEBACK_CHARS:]),
+    )
+
+
+def attempt_record(
+    claim: Claim, cause: str, info: ErrorInfo, worker: str, started_us: int, ended_us: int, call: str = ""
+) -> AttemptRecord:
+    """Return what is kept of a run that an error has left."""
+    return AttemptRecord(
+        attempt=claim.attempt,
+        cause=cause,
+        started_us=started_us,
+        ended_us=ended_us,
+        worker=worker,
+        error_class=info.error_class,
+        message=info.message,
+        traceback=info.traceback,
+        call=call,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 
-from django_jobs.core.attempts import AttemptRecord, changed_call, elapsed_seconds
+from django_jobs.core.attempts import changed_call, elapsed_seconds
 from django_jobs.core.claim import Claim
 from django_jobs.core.message import Body, decode_body
 from django_jobs.core.options import TaskOptions
@@ -22,6 +22,7 @@ from django_jobs.core.serializer import TAG, decode_call, encode_call, encode_un
 from django_jobs.exceptions import (
     Ignore,
     InvalidArguments,
+    JobCancelled,
     JobsError,
     MaxRetriesExceededError,
     PayloadTooLarge,
@@ -32,14 +33,16 @@ from django_jobs.exceptions import (
 )
 from django_jobs.execution import hygiene
 from django_jobs.execution.around import NOTHING, Around
+from django_jobs.execution.atomic import run_atomically
 from django_jobs.execution.bound import BoundTask
 from django_jobs.execution.call import Call
 from django_jobs.execution.carry import HEADER
 from django_jobs.execution.context import Request, reset_current, set_current
-from django_jobs.execution.errors import class_name, describe
-from django_jobs.execution.limits import Limits
+from django_jobs.execution.errors import attempt_record, class_name, describe
+from django_jobs.execution.limits import Cancel, Limits
 from django_jobs.execution.plan import Plan, Plans, is_plain
 from django_jobs.execution.surroundings import Surroundings
+from django_jobs.ports.atomic import AtomicRuns, AtomicUndone
 from django_jobs.signals import job_started
 
 logger = logging.getLogger("django_jobs.worker")
@@ -64,6 +67,7 @@ class Executor:
         tidies: bool = True,
         limits: Limits | None = None,
         around: Around = NOTHING,
+        atomic_runs: AtomicRuns | None = None,
     ) -> None:
         self.plans = plans
         self._worker = worker
@@ -74,6 +78,8 @@ class Executor:
         # An eager run is inside the caller's request, and a test may have its connections locked.
         self._tidies = tidies and not is_eager
         self.surroundings = Surroundings(limits, around)
+        self.limits = limits
+        self._atomic_runs = atomic_runs
         self.last_value: Any = None
         """What the last job returned, kept in eager runs only."""
         self.last_error: BaseException | None = None
@@ -103,6 +109,8 @@ class Executor:
                 function = async_to_sync(plan.function) if plan.is_async else plan.function
                 if call.is_plain:
                     value = function(*call.args, **call.kwargs)
+                elif call.options.atomic:
+                    return self._run_atomically(claim, call, plan, place, started_us)
                 else:
                     value = self.surroundings.run(call, plan, function, place)
             finally:
@@ -113,10 +121,19 @@ class Executor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  whatever a job raises is its outcome
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
         finally:
             if inside is not None:
                 hygiene.after_job(inside, claim)
+
+    def _run_atomically(self, claim: Claim, call: Call, plan: Plan, place: int, started_us: int) -> Outcome:
+        def work() -> Outcome:
+            value = self.surroundings.run(call, plan, plan.function, place)
+            if isinstance(value, STEERING):
+                raise value
+            return self._succeeded(claim, call.options, value, started_us)
+
+        return run_atomically(self._atomic_runs, plan.spec, work)
 
     async def run_async(self, claim: Claim, plan: Plan, place: int = 0) -> Outcome:
         """Run a coroutine job to its end on the running loop.
@@ -141,11 +158,11 @@ class Executor:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  whatever a job raises is its outcome
-            return self._failed(claim, plan, error, started_us)
+            return self._failed(claim, plan, error, started_us, place)
 
     def _call(self, claim: Claim, plan: Plan) -> Call:
         message = claim.message
@@ -220,10 +237,14 @@ class Executor:
         logger.warning("%s %s succeeded, but its result was not kept: %s", claim.message.task, claim.message.id, reason)
         return encode_unserializable(reason, value)
 
-    def _failed(self, claim: Claim, plan: Plan, error: BaseException, started_us: int) -> Outcome:
+    def _failed(self, claim: Claim, plan: Plan, error: BaseException, started_us: int, place: int) -> Outcome:
         """Return what a job came to that was left by an exception: most often a failure."""
+        if isinstance(error, AtomicUndone):
+            return self._undone(claim, error, started_us)
         if isinstance(error, Ignore):
             return self._succeeded(claim, self._options_of(claim, plan), None, started_us)
+        if self.limits is not None and _ends_cancelled(self.limits.cancel_of(place), error):
+            return self.cancelled(claim, error, started_us)
         if isinstance(error, Snooze):
             return self._snoozed(claim, error.countdown, started_us)
         if isinstance(error, Reject) and error.requeue:
@@ -257,17 +278,7 @@ class Executor:
             attempt=claim.attempt,
             kind=Kind.RETRYING if decision.again else Kind.FAILED,
             error=info,
-            record=AttemptRecord(
-                attempt=claim.attempt,
-                cause="failure",
-                started_us=started_us,
-                ended_us=finished_us,
-                worker=self._worker,
-                error_class=info.error_class,
-                message=info.message,
-                traceback=info.traceback,
-                call=call,
-            ),
+            record=attempt_record(claim, "failure", info, self._worker, started_us, finished_us, call),
             started_us=started_us,
             finished_us=finished_us,
             worker=self._worker,
@@ -284,6 +295,27 @@ class Executor:
             finished_us=time.time_ns() // 1000,
             worker=self._worker,
             delay_seconds=seconds,
+        )
+
+    def _undone(self, claim: Claim, error: AtomicUndone, started_us: int) -> Outcome:
+        """Return the release of an atomic job of which nothing is stored: by the fence, so that a commit decides."""
+        return self._cut_short(claim, Kind.RELEASED, "interrupted", error, started_us)
+
+    def cancelled(self, claim: Claim, error: BaseException, started_us: int) -> Outcome:
+        """Return the end of a run that `error` has left because the job was cancelled meanwhile."""
+        return self._cut_short(claim, Kind.CANCELLED, "cancelled", error, started_us)
+
+    def _cut_short(self, claim: Claim, kind: Kind, cause: str, error: BaseException, started_us: int) -> Outcome:
+        finished_us = time.time_ns() // 1000
+        return Outcome(
+            id=claim.message.id,
+            name=claim.name,
+            attempt=claim.attempt,
+            kind=kind,
+            record=attempt_record(claim, cause, describe(error), self._worker, started_us, finished_us),
+            started_us=started_us,
+            finished_us=finished_us,
+            worker=self._worker,
         )
 
     def _changed_call(self, claim: Claim, plan: Plan, retry: Retry) -> str:
@@ -324,6 +356,11 @@ class Executor:
             finished_us=time.time_ns() // 1000,
             worker=self._worker,
         )
+
+
+def _ends_cancelled(asked: Cancel, error: BaseException) -> bool:
+    """Say whether a run that `error` has left was cancelled: made to end, or ended by itself because it was asked."""
+    return asked is Cancel.TERMINATED or (asked is Cancel.REQUESTED and isinstance(error, JobCancelled))
 
 
 def is_expected(plan: Plan | None, error_class: str) -> bool:

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import Enum
+
+
+class Cancel(Enum):
+    """What is asked of a running job."""
+
+    NONE = 0
+    REQUESTED = 1
+    """It may end itself, by `JobCancelled`."""
+    TERMINATED = 2
+    """It is made to end: whatever it raises, it was cancelled."""
 
 
 class Limits(ABC):
@@ -23,3 +34,7 @@ class Limits(ABC):
     @abstractmethod
     def end(self, place: int) -> None:
         """Stop the clocks of a job."""
+
+    def cancel_of(self, place: int) -> Cancel:
+        """Say whether somebody has asked for the end of the job at this place."""
+        return Cancel.NONE

@@ -45,7 +45,9 @@ class Plan:
 
 def is_plain(options: TaskOptions) -> bool:
     """Say whether the function of a job with these options is called without anything around it."""
-    return options.soft_time_limit is None and options.time_limit is None and not options.keep_logs
+    return (
+        options.soft_time_limit is None and options.time_limit is None and not options.keep_logs and not options.atomic
+    )
 
 
 class Plans:

@@ -28,6 +28,8 @@ class Job(models.Model):
     suspect = models.BooleanField()
     parked = models.BooleanField()
     cancel_requested = models.BooleanField()
+    terminate_requested = models.BooleanField(db_default=False)
+    """Whether its worker is to end it. Not among the columns that enqueues write and claims read."""
     started_us = models.BigIntegerField(null=True)
     attempts = models.TextField()
     unique_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null, not "", costs nothing in the row

@@ -9,7 +9,7 @@ unknown, and the caller repeats it or lets the fence decide.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
@@ -21,6 +21,7 @@ from django_jobs.core.outcome import JobView, Outcome, StoredResult
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.exceptions import UniqueConflict
+from django_jobs.ports.atomic import AtomicRuns
 from django_jobs.ports.pausing import Pausing
 
 PROGRESS_KEPT_SECONDS: Final = 86_400
@@ -162,20 +163,22 @@ class Broker(Pausing, ABC):
         return self.enqueue_many((message,))[0]
 
     @abstractmethod
-    def cancel(self, job_id: str) -> CancelAnswer:
-        """Cancel one job by id; an unknown id is marked.
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        """Cancel one job by id; an unknown id is marked. `terminate` asks the worker that runs it to end it.
+
+        A job that was asked for once to be terminated stays so.
 
         Atomic: yes.
         Blocks: at most 3 s.
         """
 
-    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
+    def cancel_many(self, job_ids: Sequence[str], *, terminate: bool = False) -> list[CancelAnswer]:
         """Cancel jobs by id, each as `cancel` does; say in the same order what each came to.
 
         Atomic: each job by itself; what was cancelled before an error stays cancelled.
         Blocks: about a millisecond for each job; give it some hundreds.
         """
-        return [self.cancel(job_id) for job_id in job_ids]
+        return [self.cancel(job_id, terminate=terminate) for job_id in job_ids]
 
     @abstractmethod
     def requeue(self, stored: StoredResult) -> bool:
@@ -280,6 +283,13 @@ class Broker(Pausing, ABC):
         """
 
     @abstractmethod
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        """Return those of the claimed jobs whose cancel is requested; True for one that is to be terminated.
+
+        Blocks: never.
+        """
+
+    @abstractmethod
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         """Keep what running jobs say about themselves, as (id, attempt, text); return the ids whose words were kept.
 
@@ -366,6 +376,16 @@ class Broker(Pausing, ABC):
         """Return when one of `job_ids` may have ended, or after the timeout; False at once where none can tell."""
         return False
 
+    def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns | None:
+        """Return what runs atomic jobs; None where the broker shares no transaction with what jobs write.
+
+        `may_commit` says whether the session is known to live; it is asked right before each settle.
+        """
+        return None
+
+    def was_settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Take note that atomic jobs have settled these over connections of their own."""
+
     # -- connections -------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -375,6 +395,9 @@ class Broker(Pausing, ABC):
         Nothing is connected before the first call of another method; jobs that close the project's connections
         do not touch it, and an autocommit call never joins a transaction of the project's.
         """
+
+    def while_waiting(self, call: Callable[[], None]) -> None:
+        """Call this now and then where a store makes its users wait, for as long as another one has it for itself."""
 
     @abstractmethod
     def close(self) -> None:

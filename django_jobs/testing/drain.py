@@ -63,6 +63,7 @@ class _Drain:
             random=Random(),
             tidies=not isinstance(self._broker, MemoryBroker),  # then the test may have no database at all
             around=around_jobs(policy),
+            atomic_runs=self._broker.atomic_runs(lambda: True),
         )
         self._reporter = Reporter(WORKER)
         self._session = uuid.uuid4().hex
@@ -121,7 +122,9 @@ class _Drain:
             return self._executor.run(claim, plan)
 
     def _settle(self, claim: Claim, outcome: Outcome) -> None:
-        if self._broker.exchange([outcome], None).stale:
+        if outcome.settled:
+            self._broker.was_settled([outcome])
+        elif self._broker.exchange([outcome], None).stale:
             self._executor.surroundings.forget(outcome.id)
             self._reporter.stale(claim, outcome)
             return

@@ -15,7 +15,7 @@ from django_jobs.exceptions import JobsError
 from django_jobs.ports.broker import Broker
 from django_jobs.worker import obituaries
 from django_jobs.worker.deaths import DeadChild, now_us, outcomes_of, timed_out
-from django_jobs.worker.layout import ChildWord, Death, Flag, HeldJob
+from django_jobs.worker.layout import ChildWord, Death, Flag, Held, HeldJob
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import ChildSlots
 
@@ -72,6 +72,7 @@ class Burials:
             memory_bytes=child[ChildWord.MEMORY],
             jobs=jobs,
             timed_out=any(Flag.HARD_DUE in job.flags for job in jobs),
+            terminated=any(job.state is Held.RUNNING and Flag.TERMINATE in job.flags for job in jobs),
         )
 
     def _timed_out(

@@ -15,6 +15,7 @@ from contextlib import suppress
 from random import Random
 
 from django_jobs.core.outcome import Kind, Outcome
+from django_jobs.execution.cancels import answering
 from django_jobs.execution.executor import Executor
 from django_jobs.execution.progress import Progresses, listening
 from django_jobs.execution.shared import SharedConnections
@@ -24,6 +25,7 @@ from django_jobs.worker.deadlines import Deadlines
 from django_jobs.worker.deaths import cut_short
 from django_jobs.worker.fetcher import Fetcher
 from django_jobs.worker.followups import FollowUps
+from django_jobs.worker.layout import Flag, Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.processes import EXIT_BROKEN
 from django_jobs.worker.queues import QueueOrder
@@ -57,6 +59,7 @@ class Child:
         self._worker = f"{options.name}/{incarnation}"
         self._incarnation = incarnation
         self._broker = setup.open_broker()
+        self._broker.while_waiting(lambda: slots.sign(boot_seconds()))
         self._plans = setup.plans()
         self._quota = Quota(
             max_jobs=options.max_jobs,
@@ -64,6 +67,7 @@ class Child:
             max_memory_mib=options.max_memory_per_child,
         )
         random = Random()
+        self._coroutines = Coroutines(self._run_coroutine, lambda place: Flag.TERMINATE in slots.cancel_of(place))
         self._executor = Executor(
             self._plans,
             worker=self._worker,
@@ -76,8 +80,10 @@ class Child:
                 poke_supervisor=poke_supervisor,
                 clock=boot_seconds,
                 in_main_thread=options.runners == 1,
+                cancel_coroutine=self._coroutines.cancel_one,
             ),
             around=setup.around,
+            atomic_runs=self._broker.atomic_runs(lambda: shared.floats[Word.FENCE_AT] > boot_seconds()),
         )
         self.fetcher = Fetcher(
             broker=self._broker,
@@ -103,7 +109,6 @@ class Child:
             clock=boot_seconds,
         )
         self._follow_ups = FollowUps(self.fetcher, slots, self._executor.surroundings)
-        self._coroutines = Coroutines(self._run_coroutine)
         self._shared_connections = SharedConnections()
         self._submit_lock = threading.Lock()
         self._progress_broker = functools.cache(setup.open_broker)
@@ -117,7 +122,7 @@ class Child:
             target=self._guard(self.fetcher.help_settling), name="django_jobs-settler", daemon=True
         )
         helper.start()
-        with listening(self._worker, self._progresses):
+        with listening(self._worker, self._progresses), answering(self._worker, self._slots.is_cancelled):
             self._run_jobs()
         self.fetcher.close()
         helper.join()
@@ -179,12 +184,20 @@ class Child:
         assert plan is not None
         await self._shared_connections.before_job(held.claim)
         begun = time.perf_counter()
+        inside = self._coroutines.inside
+        inside.add(held.index)
         try:
             outcome = await self._executor.run_async(held.claim, plan, held.index)
-        except asyncio.CancelledError:
-            outcome = self._interrupted(held, time.perf_counter() - begun)
+        except asyncio.CancelledError as error:
+            seconds = time.perf_counter() - begun
+            if Flag.TERMINATE in self._slots.cancel_of(held.index):
+                outcome = self._executor.cancelled(held.claim, error, time.time_ns() // 1000 - int(seconds * 1e6))
+            else:
+                outcome = self._interrupted(held, seconds)
         except KeyboardInterrupt:
             os._exit(EXIT_BROKEN)
+        finally:
+            inside.discard(held.index)
         self._shared_connections.after_job(held.claim)
         if held.claim.message.id in self._progresses.said:
             await asyncio.to_thread(self._progresses.end, held.claim.message.id)

@@ -15,7 +15,7 @@ from django_jobs.core.claim import ClaimName
 from django_jobs.core.options import TaskOptions
 from django_jobs.core.outcome import ErrorInfo, JobView, Kind, Outcome
 from django_jobs.core.retry import decide
-from django_jobs.exceptions import TimeLimitExceeded, WorkerLostError
+from django_jobs.exceptions import JobCancelled, TimeLimitExceeded, WorkerLostError
 from django_jobs.execution.errors import class_name
 from django_jobs.worker.layout import Death, Flag, Held, HeldJob
 
@@ -38,6 +38,8 @@ class DeadChild:
     jobs: Sequence[HeldJob]
     timed_out: bool = False
     """Whether one of its jobs was over its hard limit of time, for which we killed it."""
+    terminated: bool = False
+    """Whether one of its jobs was cancelled and had to end, for which we may have killed it."""
 
 
 def outcomes_of(child: DeadChild, *, max_crashes: int, worker: str, now_us: int) -> list[Outcome]:
@@ -58,10 +60,12 @@ def outcomes_of(child: DeadChild, *, max_crashes: int, worker: str, now_us: int)
 
 def _outcome(child: DeadChild, job: HeldJob, *, charged: bool, max_crashes: int, worker: str, now_us: int) -> Outcome:
     name = ClaimName(child.session, child.incarnation, job.number)
+    ran = job.state is Held.RUNNING
+    if ran and Flag.TERMINATE in job.flags:
+        return _terminated(child, job, worker=worker, now_us=now_us)
     if not job.started_us:
         return Outcome(id=job.id, name=name, attempt=job.attempt, kind=Kind.RELEASED, worker=worker)
     crashed = child.death is Death.CRASHED
-    ran = job.state is Held.RUNNING
     text = how_it_died(child, ran_us=max(0, now_us - job.started_us) if ran else None)
     outcome = cut_short(
         Outcome(id=job.id, name=name, attempt=job.attempt, kind=Kind.RELEASED, worker=worker),
@@ -79,6 +83,32 @@ def _outcome(child: DeadChild, job: HeldJob, *, charged: bool, max_crashes: int,
         error=ErrorInfo(error_class=LOST, message=text),
         charged=charged,
         max_crashes=max_crashes,
+    )
+
+
+def _terminated(child: DeadChild, job: HeldJob, *, worker: str, now_us: int) -> Outcome:
+    """Return the end of a job that was cancelled and did not end by itself: no failure, and no crash."""
+    text = (
+        f"The job was cancelled and had not ended: process {child.pid} was killed "
+        f"after {max(0, now_us - job.started_us) / 1_000_000:.1f} s of this job."
+    )
+    return Outcome(
+        id=job.id,
+        name=ClaimName(child.session, child.incarnation, job.number),
+        attempt=job.attempt,
+        kind=Kind.CANCELLED,
+        record=AttemptRecord(
+            attempt=job.attempt,
+            cause="cancelled",
+            started_us=job.started_us,
+            ended_us=now_us,
+            worker=worker,
+            error_class=class_name(JobCancelled),
+            message=text,
+        ),
+        started_us=job.started_us,
+        finished_us=now_us,
+        worker=worker,
     )
 
 
@@ -156,6 +186,8 @@ def how_it_died(child: DeadChild, *, ran_us: int | None) -> str:
     after = "" if ran_us is None else f" after {ran_us / 1_000_000:.1f} s of this job"
     if child.timed_out:
         return f"Process {child.pid} was killed{after}, since a job beside it was over its hard limit of time."
+    if child.terminated:
+        return f"Process {child.pid} was killed{after}, since a job beside it was cancelled and had not ended."
     if child.death is Death.INTERRUPTED:
         return f"The worker stopped and ended process {child.pid}{after}."
     if child.exit_code >= 0:

@@ -18,12 +18,12 @@ from django_jobs.core.claim import Claim, Want
 from django_jobs.core.outcome import Kind, Outcome
 from django_jobs.execution.plan import Plan, Plans
 from django_jobs.ports.broker import Broker
-from django_jobs.worker.layout import Flag, Word
+from django_jobs.worker.layout import Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.pace import Pace
 from django_jobs.worker.queues import QueueOrder
 from django_jobs.worker.report import Reporter
-from django_jobs.worker.settle import Ended, HeldClaim, Settler
+from django_jobs.worker.settle import Ended, HeldClaim, Settler, flags_of
 from django_jobs.worker.slots import ChildSlots, Shared
 from django_jobs.worker.trips import Trips
 from django_jobs.worker.wake import Wake
@@ -147,6 +147,10 @@ class Fetcher:
                 self._free_coroutines += 1
             if held.claim.suspect:
                 self._alone = False
+            if outcome.settled:
+                self.settler.was_settled(held, outcome)
+                self._cond.notify_all()
+                return
             self._ended.append(Ended(held, outcome))
             first = len(self._ended) == 1
             if first:
@@ -181,7 +185,7 @@ class Fetcher:
         while True:
             if self._enter_broker():
                 try:
-                    if not self._ended and not self._struck and not self._trips.sending:
+                    if not (self._ended or self._struck or self._trips.sending or self.settler.settled):
                         return
                     self._exchange(claiming=False, idle=0)
                 finally:
@@ -228,7 +232,12 @@ class Fetcher:
     def _begin(self, held: HeldClaim) -> bool:
         """Start the job in the shared table; False when it is not to run (struck, no quota, no longer ours)."""
         plan = held.plan
-        if self._ended and plan is not None and not plan.is_async and not self.pace.is_short(plan):
+        if (
+            (self._ended or self.settler.settled)
+            and plan is not None
+            and not plan.is_async
+            and (plan.options.atomic or not self.pace.is_short(plan))
+        ):
             self.flush(claiming=False)
         now = self._clock()
         while self._shared.floats[Word.FENCE_AT] <= now:
@@ -352,6 +361,7 @@ class Fetcher:
         for held in self._struck:
             self.settler.dropped(held)
         self._struck = []
+        self.settler.report_settled()
         with self._lock:
             self._ended = self._trips.load(self._ended)
         answer = self._trips.exchange(lambda: self._next_want(idle) if claiming and self._want_allowed else None)
@@ -378,7 +388,7 @@ class Fetcher:
         return len(claims)
 
     def _take_in(self, claims: Sequence[Claim], plans: Sequence[Plan | None]) -> None:
-        flags = [_flags(claim, plan) for claim, plan in zip(claims, plans, strict=True)]
+        flags = [flags_of(claim, plan) for claim, plan in zip(claims, plans, strict=True)]
         indexes = self._slots.put(claims, flags, self._clock())
         held = [HeldClaim(*item) for item in zip(claims, plans, indexes, strict=True)]
         with self._lock:
@@ -386,12 +396,3 @@ class Fetcher:
             self._line.extend(held)
             if self._runners > 1:
                 self._cond.notify_all()
-
-
-def _flags(claim: Claim, plan: Plan | None) -> int:
-    flags = Flag(0)
-    if claim.suspect:
-        flags |= Flag.SUSPECT
-    if plan is not None and not plan.options.acks_late:
-        flags |= Flag.AT_MOST_ONCE
-    return int(flags)

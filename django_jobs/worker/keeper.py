@@ -20,6 +20,7 @@ from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.exceptions import BrokerError
 from django_jobs.worker.backoff import Backoff
 from django_jobs.worker.burials import Burials
+from django_jobs.worker.cancels import Cancels
 from django_jobs.worker.deaths import now_us
 from django_jobs.worker.layout import ChildWord, Flag, Held, HeldJob, Word
 from django_jobs.worker.maintenance import Maintenance
@@ -72,6 +73,7 @@ class Keeper:
         self._poke_children = poke_children
         self._clock = clock
         self._broker = setup.open_broker()
+        self._broker.while_waiting(self._sign)
         self._backoff = Backoff("The keeper", random)
         results = setup.open_results()
         self._burials = Burials(setup, self._broker, session=session, random=random)
@@ -102,6 +104,7 @@ class Keeper:
             Duty(self.open),
             Duty(self.renew),
             Duty(self.watch),
+            Duty(Cancels(self._broker, shared, poke_supervisor).step),
             Duty(self.unpark),
             Duty(self.catch_up),
             Duty(self._out_list.step if not self._broker.holds_results else _never),

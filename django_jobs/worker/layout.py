@@ -50,6 +50,7 @@ class ChildWord(IntEnum):
     STARTED_AT = 11  # F: when it was forked
     ENDED_US = 12  # wall clock, microseconds: when it was waited for
     LIMITED = 13  # running jobs with a limit of time
+    CANCELS = 14  # running jobs whose cancel is requested, as the keeper last saw them
 
 
 class Death(IntEnum):
@@ -82,6 +83,10 @@ class Flag(IntFlag):
     """The last two words of the record say when its limits of time are reached."""
     SOFT_DUE = 16
     HARD_DUE = 32
+    CANCELLED = 64
+    """Its cancel is requested: it may ask."""
+    TERMINATE = 128
+    """It is to be ended: signalled first, then killed with its process."""
 
 
 class HeldJob(NamedTuple):

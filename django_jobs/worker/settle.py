@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from django_jobs.exceptions import BrokerFull, BrokerUnavailable
 from django_jobs.execution.errors import class_name
 from django_jobs.execution.plan import Plan
 from django_jobs.ports.broker import Broker, Exchanged
+from django_jobs.worker.layout import Flag
 from django_jobs.worker.report import Reporter
 from django_jobs.worker.slots import ChildSlots
 
@@ -32,6 +34,16 @@ class HeldClaim:
         self.claim = claim
         self.plan = plan
         self.index = index
+
+
+def flags_of(claim: Claim, plan: Plan | None) -> int:
+    """Return what the keeper must know of a claimed job."""
+    flags = Flag(0)
+    if claim.suspect:
+        flags |= Flag.SUSPECT
+    if plan is not None and not plan.options.acks_late:
+        flags |= Flag.AT_MOST_ONCE
+    return int(flags)
 
 
 class Ended(NamedTuple):
@@ -53,6 +65,8 @@ class Settler:
         self.stale = 0
         """Outcomes that the broker refused, since the start."""
         self._refused: set[str] = set()
+        self.settled: deque[Ended] = deque()
+        """Atomic jobs that have settled themselves, still to be reported."""
 
     def opened(self, number: int, jobs: int) -> None:
         """Note how many jobs a claim brought; one that brought none is over."""
@@ -81,6 +95,18 @@ class Settler:
         self._answered(ended, exchanged.stale)
         ended.clear()
         return exchanged
+
+    def was_settled(self, held: HeldClaim, outcome: Outcome) -> None:
+        """Take in an atomic job that has settled itself; any thread may call this."""
+        self.settled.append(Ended(held, outcome))
+
+    def report_settled(self) -> None:
+        """Forget and report the atomic jobs that have settled themselves."""
+        while self.settled:
+            held, outcome = self.settled.popleft()
+            self._broker.was_settled([outcome])
+            self._forget(held)
+            self._reporter.ended(held.claim, held.plan, outcome)
 
     def was_refused(self, job_id: str) -> bool:
         """Say, once, whether the broker refused what a job with hooks came to."""

@@ -273,6 +273,16 @@ class ChildSlots:
         """Say whether the supervisor has found a job to be over its soft limit. Without the lock: for the signal."""
         return bool(self._words[self._records + index * RECORD_WORDS] >> 8 & Flag.SOFT_DUE)
 
+    def cancel_of(self, index: int) -> Flag:
+        """Return what is known of a request to cancel the job at this place: none, CANCELLED, or TERMINATE."""
+        return Flag(self._words[self._records + index * RECORD_WORDS] >> 8 & 0xFF) & (Flag.CANCELLED | Flag.TERMINATE)
+
+    def is_cancelled(self, job_id: str, attempt: int) -> bool:
+        """Say whether a running job is to be cancelled; costs one look while no job of this child is."""
+        if not self[ChildWord.CANCELS]:
+            return False
+        return any(job.id == job_id and job.attempt == attempt and self.cancel_of(job.place) for job in self.jobs())
+
     def withhold(self, index: int) -> bool:
         """Take a waiting job back from the line, since it will not start; False when the keeper has struck it."""
         words = self._words
@@ -307,10 +317,15 @@ class ChildSlots:
         return struck
 
     def flag(self, index: int, attempt: int, flag: Flag) -> None:
-        """Note that a running job has its start mark, or is over a limit of time. The caller holds the lock."""
+        """Note what became of a running job: its start mark, a limit of time, a cancel. The caller holds the lock."""
         word = self._records + index * RECORD_WORDS
         if self._words[word] & 0xFF == Held.RUNNING and self._words[word + 1] == attempt:
             self._words[word] |= flag << 8
+
+    def count_cancels(self) -> None:
+        """Note how many running jobs are to be cancelled. The caller holds the lock."""
+        wanted = [job for job in self.jobs() if job.state is Held.RUNNING and self.cancel_of(job.place)]
+        self._words[self._head + ChildWord.CANCELS] = len(wanted)
 
     def _enter(self) -> None:
         # Without a timeout: a keeper that was stopped while it strikes would go on with what it has read. If it has

@@ -68,7 +68,7 @@ class Supervisor:
         self._keeper_forked_at = 0.0
         self._keeper_pause = Pause()
         self._child_pause = Pause()
-        self._enforcer = Enforcer(self._shared)
+        self._enforcer = Enforcer(self._shared, cancel_grace_seconds=self._policy.cancel_grace_seconds)
         self._incarnation = 0
         self._session = ""
         self._stop_requests = 0

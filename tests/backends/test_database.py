@@ -12,7 +12,13 @@ from django.db import connections
 from django_jobs import models
 from django_jobs.backends.database import DatabaseBroker, DatabaseLock, DatabaseResultStore
 from django_jobs.core.policy import Policy
-from django_jobs.testing.contracts import BrokerContract, LockContract, ResultStoreContract, StoreHarness
+from django_jobs.testing.contracts import (
+    AtomicContract,
+    BrokerContract,
+    LockContract,
+    ResultStoreContract,
+    StoreHarness,
+)
 
 BROKER_TABLES: tuple[Any, ...] = (
     models.Ready,
@@ -81,6 +87,10 @@ class DatabaseCase:
 
 
 class TestDatabaseBroker(DatabaseCase, BrokerContract):
+    pass
+
+
+class TestAtomicJobs(DatabaseCase, AtomicContract):
     pass
 
 

@@ -175,3 +175,21 @@ def test_a_workers_limits_are_for_tasks_without_their_own(
 ) -> None:
     made = with_limits(resolve(own), soft_seconds=fallback[0], hard_seconds=fallback[1])
     assert (made.soft_time_limit, made.time_limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"acks_on_failure": False, "acks_late": False}, "starts once at most"),
+        ({"atomic": True, "acks_late": False}, "rolled back when its process dies"),
+        ({"reject_on_worker_lost": False}, "use acks_late=False"),
+    ],
+)
+def test_what_contradicts_itself_about_crashes_is_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidOptions, match=text):
+        resolve(given)
+
+
+@pytest.mark.parametrize("value", [True, None])
+def test_celerys_option_for_what_is_the_rule_here_changes_nothing(value: bool | None) -> None:
+    assert resolve({"reject_on_worker_lost": value}) == TaskOptions()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.core.options import TaskOptions
+from django_jobs.core.options import RETURNS, TaskOptions, resolve
 from django_jobs.core.retry import RetryDecision, decide, delay_seconds
-from django_jobs.exceptions import Reject, Retry
+from django_jobs.exceptions import Reject, Retry, TimeLimitExceeded
 
 NO_JITTER = Random(0)
 failures_so_far = st.integers(0, 10_000)
@@ -158,3 +158,33 @@ def test_no_retry_begins_past_its_deadline(elapsed: float, countdown: float, aga
 def test_a_rejected_job_is_never_retried() -> None:
     options = TaskOptions(retry_on=(Exception,), max_retries=None)
     assert decide(options, error=Reject("no use"), failures=0, random=NO_JITTER) == RetryDecision(again=False)
+
+
+# -- acks_on_failure=False -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError(), TimeLimitExceeded(), SystemExit(1)])
+def test_a_job_that_is_not_acknowledged_on_failure_runs_again_whatever_it_raises(error: BaseException) -> None:
+    options = resolve({"acks_on_failure_or_timeout": False})
+    decision = decide(options, error=error, failures=0, random=Steady())
+    assert decision == RetryDecision(again=True, delay_seconds=10.0)
+    assert not decide(resolve({}), error=error, failures=0, random=Steady()).again
+
+
+def test_its_waits_grow_and_it_ends_some_time() -> None:
+    options = resolve({"acks_on_failure": False})
+    waits = [decide(options, error=KeyError(), failures=n, random=Steady()).delay_seconds for n in range(RETURNS)]
+    assert waits[:7] == [10, 20, 40, 80, 160, 320, 600]
+    assert set(waits[6:]) == {600}
+    assert decide(options, error=KeyError(), failures=RETURNS, random=Steady()) == RetryDecision(
+        again=False, exhausted=True
+    )
+
+
+def test_a_bound_of_its_own_counts_and_what_is_named_as_final_ends_it() -> None:
+    options = resolve({"acks_on_failure": False, "dont_retry_on": (KeyError,)}, {"max_retries": 2})
+    assert not decide(options, error=KeyError(), failures=0, random=NO_JITTER).again
+    assert not decide(options, error=Reject(), failures=0, random=NO_JITTER).again
+    assert decide(options, error=ValueError(), failures=1, random=NO_JITTER).again
+    assert not decide(options, error=ValueError(), failures=2, random=NO_JITTER).again
+    assert resolve({"acks_on_failure": False, "max_retries": None}).max_retries is None

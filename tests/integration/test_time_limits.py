@@ -91,6 +91,17 @@ def test_a_task_that_retries_on_the_hard_limit_runs_again(site: Site) -> None:
     assert (entry["cause"], entry["error_class"]) == ("time limit", HARD)
 
 
+def test_a_task_that_is_not_acknowledged_on_failure_comes_back_from_its_limit_and_its_errors(site: Site) -> None:
+    site.worker("-c", "1").ready()
+
+    result = limited.comes_back.delay("b")
+
+    assert result.get(timeout=20) == "third"
+    stored = site.stored(result)
+    assert (stored.failures, stored.crashes) == (2, 0)
+    assert [entry["cause"] for entry in json.loads(stored.attempts)] == ["time limit", "failure"]
+
+
 def test_a_coroutine_is_cancelled_at_its_soft_limit_and_those_beside_it_are_not(site: Site) -> None:
     site.worker("-c", "1").ready()
     beside = jobs.coroutine.delay("beside", 1.0)

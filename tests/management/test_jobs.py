@@ -298,6 +298,13 @@ def test_cancel_answers_for_each_id(worker: Worker) -> None:
     assert run("cancel", fourth.id) == f"{fourth.id}  cancelled: it never starts\n"
 
 
+def test_cancel_may_terminate(worker: Worker) -> None:
+    claimed = enqueue("tests.send")
+    worker.claim()
+    assert "ends it within seconds" in run("cancel", claimed.id, "--terminate")
+    assert connections.broker.cancels_of([claimed.id]) == {claimed.id: True}
+
+
 def test_purge_cancels_what_waits_and_counts_it(worker: Worker) -> None:
     running = enqueue("tests.send")
     worker.claim()

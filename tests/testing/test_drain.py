@@ -13,6 +13,7 @@ from django.db import connections as databases
 from django.test import TestCase, override_settings
 
 from django_jobs import AsyncResult, Retry, State, Task, current_job, enqueue, job
+from django_jobs.backends.memory import MemoryBroker, MemoryResultStore, MemoryStore
 from django_jobs.connections import connections
 from django_jobs.exceptions import JobsError
 from django_jobs.models import JobResult, MaintenanceLock
@@ -160,3 +161,50 @@ def test_outside_of_a_transaction_what_ran_is_stored(alias: str) -> None:
     result: AsyncResult[int] = double.delay(3)
     assert run_jobs() == {"succeeded": 1}
     assert JobResult.objects.using(alias).get(id=result.id).status == State.SUCCEEDED
+
+
+@job(atomic=True)
+def write_and_fail(fails: bool) -> str:
+    MaintenanceLock.objects.create(name="atomic", owner="job", until_us=0)
+    double.delay(1)
+    if fails:
+        raise ValueError("after the write")
+    return "written"
+
+
+class AtomicTests(TestCase):
+    """Atomic jobs inside a test's own transaction: a savepoint stands for theirs."""
+
+    def test_what_it_writes_is_there_with_its_end(self) -> None:
+        result = write_and_fail.delay(False)
+        assert run_jobs() == {"succeeded": 2}
+        assert result.get(timeout=0) == "written"
+        assert MaintenanceLock.objects.filter(name="atomic").count() == 1
+
+    def test_of_one_that_fails_nothing_is_left(self) -> None:
+        result = write_and_fail.delay(True)
+        assert run_jobs() == {"failed": 1}
+        assert result.status is State.FAILED
+        assert not MaintenanceLock.objects.filter(name="atomic").exists()
+
+    def test_at_the_call_it_is_the_same(self) -> None:
+        assert write_and_fail.apply((False,)).get(timeout=0) == "written"
+        assert MaintenanceLock.objects.filter(name="atomic").count() == 1
+        MaintenanceLock.objects.filter(name="atomic").delete()
+        assert write_and_fail.apply((True,)).failed()
+        assert not MaintenanceLock.objects.filter(name="atomic").exists()
+        assert run_jobs() == {"succeeded": 1}  # what the first one has enqueued
+
+    def test_beside_a_store_in_memory_it_is_the_same(self) -> None:
+        store = MemoryStore()
+        connections.use(MemoryBroker(store=store), MemoryResultStore(store=store))
+        try:
+            write_and_fail.apply_async((True,), on_commit=False)
+            assert run_jobs() == {"failed": 1}
+            assert not MaintenanceLock.objects.filter(name="atomic").exists()
+            written = write_and_fail.apply_async((False,), on_commit=False)
+            assert run_jobs()["succeeded"] >= 1
+            assert written.status is State.SUCCEEDED
+            assert MaintenanceLock.objects.filter(name="atomic").exists()
+        finally:
+            connections.reset()

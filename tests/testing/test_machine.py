@@ -66,9 +66,11 @@ class TakesHalf(MemoryBroker):
 class IgnoresFlags(MemoryBroker):
     """A cancel of a claimed job is answered, not kept."""
 
-    def cancel(self, job_id: str) -> CancelAnswer:
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
         record = self.store.jobs.get(job_id)
-        return CancelAnswer.REQUESTED if record is not None and record.claim is not None else super().cancel(job_id)
+        if record is not None and record.claim is not None:
+            return CancelAnswer.REQUESTED
+        return super().cancel(job_id, terminate=terminate)
 
 
 class LosesPlaces(MemoryBroker):

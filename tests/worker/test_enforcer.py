@@ -10,8 +10,9 @@ import pytest
 
 from django_jobs.core.claim import Claim, ClaimName
 from django_jobs.core.message import Message
+from django_jobs.execution.limits import Cancel
 from django_jobs.worker.deadlines import Deadlines
-from django_jobs.worker.enforcer import LOOK_SECONDS, Enforcer, Running
+from django_jobs.worker.enforcer import AGAIN_SECONDS, LOOK_SECONDS, Enforcer, Running
 from django_jobs.worker.layout import ChildWord, Flag, Word
 from django_jobs.worker.slots import Shared
 
@@ -19,11 +20,13 @@ from django_jobs.worker.slots import Shared
 class Scene:
     """One child with jobs that run, and a process that stands for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = "echo ready; exec sleep 60") -> None:
         self.now = 100.0
         self.shared = Shared(1)
         self.slots = self.shared.children[0]
-        self.process = subprocess.Popen(["sleep", "60"])
+        self.process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline()  # it has set its traps
         self.running = Running(pid=self.process.pid, slots=self.slots)
         self.enforcer = Enforcer(self.shared)
         self.pokes = 0
@@ -34,6 +37,10 @@ class Scene:
             clock=lambda: self.now,
             in_main_thread=False,
         )
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
     def poke(self) -> None:
         self.pokes += 1
@@ -64,8 +71,7 @@ class Scene:
 def scene() -> Iterator[Scene]:
     made = Scene()
     yield made
-    made.process.kill()
-    made.process.wait()
+    made.close()
 
 
 def test_the_process_is_killed_at_the_hard_limit_and_only_that_job_is_to_blame(scene: Scene) -> None:
@@ -135,3 +141,61 @@ def test_where_nothing_can_be_killed_hard_limits_are_left_alone(scene: Scene) ->
 
     assert not scene.running.killed
     assert enforcer.seconds_left(scene.now + 5) == float("inf")
+
+
+def doom(scene: Scene, place: int) -> None:
+    """Do what the keeper does once it has heard of a cancel that terminates."""
+    with scene.slots.locked():
+        scene.slots.flag(place, 1, Flag.TERMINATE)
+        scene.slots.count_cancels()
+
+
+def test_a_doomed_job_is_signalled_again_and_killed_after_its_grace() -> None:
+    scene = Scene("trap '' USR1; echo ready; while :; do sleep 0.02; done")
+    try:
+        _, place = scene.start(2)
+        scene.watch()
+        assert scene.enforcer.seconds_left(scene.now) == float("inf")
+        doom(scene, place)
+
+        scene.watch()
+        assert scene.enforcer.seconds_left(scene.now) == pytest.approx(AGAIN_SECONDS)
+        scene.watch(2.9)
+        assert scene.process.poll() is None
+        scene.watch(0.2)
+
+        assert scene.running.killed
+        assert scene.process.wait(5) == -signal.SIGKILL
+        assert scene.flags() == [Flag(0), Flag(0)]
+    finally:
+        scene.close()
+
+
+def test_a_doomed_job_that_has_ended_saves_its_process(scene: Scene) -> None:
+    [place] = scene.start()
+    doom(scene, place)
+    scene.slots.done(place)
+
+    scene.watch(60)
+
+    assert not scene.running.killed
+    assert scene.process.poll() is None
+
+
+def test_what_a_job_can_ask_costs_one_look_while_nobody_cancels(scene: Scene) -> None:
+    first, second = scene.start(2)
+    assert not scene.slots.is_cancelled("job-0", 1)
+    with scene.slots.locked():
+        scene.slots.flag(first, 1, Flag.CANCELLED)
+        scene.slots.count_cancels()
+    assert scene.slots[ChildWord.CANCELS] == 1
+    assert scene.slots.is_cancelled("job-0", 1)
+    assert not scene.slots.is_cancelled("job-0", 2)
+    assert not scene.slots.is_cancelled("job-1", 1)
+    assert scene.deadlines.cancel_of(first) is Cancel.REQUESTED
+    doom(scene, second)
+    assert scene.deadlines.cancel_of(second) is Cancel.TERMINATED
+    scene.slots.done(first)
+    with scene.slots.locked():
+        scene.slots.count_cancels()
+    assert scene.slots[ChildWord.CANCELS] == 1

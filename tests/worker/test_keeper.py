@@ -11,9 +11,10 @@ from django_jobs.core.claim import ClaimName
 from django_jobs.core.outcome import Kind, Outcome
 from django_jobs.core.session import SessionState
 from django_jobs.core.states import State
+from django_jobs.ports.broker import CancelAnswer
 from django_jobs.testing.child import Child, make_session
 from django_jobs.worker.deaths import DeadChild, outcomes_of
-from django_jobs.worker.layout import ChildWord, Death, Flag, Held, HeldJob, Word
+from django_jobs.worker.layout import RECORD_WORDS, ChildWord, Death, Flag, Held, HeldJob, Word
 from tests.worker.conftest import SESSION, Desk
 
 NO_FLAGS = Flag(0)
@@ -332,3 +333,59 @@ def test_several_that_ran_become_suspects_and_only_suspects_are_charged() -> Non
         "waited": (Kind.RELEASED, False),
         "ended": (Kind.RELEASED, False),
     }
+
+
+def test_the_keeper_asks_for_cancels_of_jobs_that_have_run_for_a_while(desk: Desk) -> None:
+    keeper = desk.keeper()
+    keeper.step()
+    fetcher = desk.fetcher()
+    ids = desk.enqueue("long", 2)
+    running = [fetcher.next(), fetcher.next()]
+    assert all(running)
+    assert desk.broker.cancel(ids[0], terminate=True) is CancelAnswer.REQUESTED
+    assert desk.broker.cancel(ids[1]) is CancelAnswer.REQUESTED
+    desk.advance(1)
+    keeper.step()
+    assert desk.slots[ChildWord.CANCELS] == 0  # by the wall clock they have just begun
+    grow_old(desk)
+    desk.pokes.clear()
+    desk.advance(1)
+
+    keeper.step()
+
+    flags = {job.id: job.flags & (Flag.CANCELLED | Flag.TERMINATE) for job in desk.slots.jobs()}
+    assert flags == {ids[0]: Flag.TERMINATE, ids[1]: Flag.CANCELLED}
+    assert desk.slots[ChildWord.CANCELS] == 2
+    assert "supervisor" in desk.pokes
+    for held in running:
+        desk.succeed(fetcher, held)
+    desk.advance(1)
+    keeper.step()
+    assert desk.slots[ChildWord.CANCELS] == 0
+
+
+def grow_old(desk: Desk) -> None:
+    """Make the jobs that run have started a second earlier."""
+    for job in desk.slots.jobs():
+        word = desk.slots._records + job.place * RECORD_WORDS + 3
+        desk.slots._words[word] -= 1_000_000
+
+
+@pytest.mark.parametrize("death", [Death.INTERRUPTED, Death.CRASHED])
+def test_a_doomed_job_of_a_dead_child_ends_cancelled_and_those_beside_it_go_back(death: Death) -> None:
+    jobs = [
+        HeldJob(place, name, 1, 1, Held.RUNNING, flags, started_us=1)
+        for place, (name, flags) in enumerate({"doomed": Flag.TERMINATE, "beside": NO_FLAGS}.items())
+    ]
+    dead = DeadChild(
+        session=SESSION, incarnation=1, pid=1, death=death, exit_code=-9, memory_bytes=0, jobs=jobs, terminated=True
+    )
+
+    doomed, beside = outcomes_of(dead, max_crashes=3, worker="w", now_us=2_000_001)
+
+    assert (doomed.kind, doomed.charged) == (Kind.CANCELLED, False)
+    assert doomed.record is not None
+    assert doomed.record.cause == "cancelled"
+    assert beside.kind is (Kind.RELEASED if death is Death.INTERRUPTED else Kind.CRASHED)
+    assert beside.record is not None
+    assert "a job beside it was cancelled" in beside.record.message

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, TypeVar
 from django.db import IntegrityError
 
 from django_jobs.backends.database import bound, gates, ledger, pauses, people, places, progress, sessions, views
+from django_jobs.backends.database.atomic import DatabaseAtomicRuns
 from django_jobs.backends.database.connection import Connection, describe
 from django_jobs.backends.database.engine import Engine, PlainEnds
 from django_jobs.backends.database.engines import make_engine, shifts_us
@@ -21,6 +22,7 @@ from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
+from django_jobs.ports.atomic import AtomicRuns
 from django_jobs.ports.broker import Broker, CancelAnswer, Exchanged, QueueStats, Renewal, Rescued, Taken
 
 T = TypeVar("T")
@@ -74,15 +76,15 @@ class DatabaseBroker(Broker):
     def enqueue_unique(self, messages: Sequence[Message]) -> list[Taken]:
         return self._step(lambda cursor: bound.enqueue(self.engine, cursor, messages, raises=True))
 
-    def cancel(self, job_id: str) -> CancelAnswer:
-        return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id))
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id, terminate=terminate))
 
-    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
+    def cancel_many(self, job_ids: Sequence[str], *, terminate: bool = False) -> list[CancelAnswer]:
         answers: dict[str, CancelAnswer] = {}
         for chunk in chunks(sorted(set(job_ids)), CANCEL_AT_ONCE):  # in one order everywhere, as locks are taken
 
             def step(cursor: Any, some: Sequence[str] = chunk) -> dict[str, CancelAnswer]:
-                return {job_id: people.cancel(self.engine, cursor, job_id) for job_id in some}
+                return {job_id: people.cancel(self.engine, cursor, job_id, terminate=terminate) for job_id in some}
 
             answers.update(self._step(step))
         return [answers[job_id] for job_id in job_ids]
@@ -205,6 +207,10 @@ class DatabaseBroker(Broker):
     def mark_started(self, running: Sequence[tuple[str, int, int]]) -> list[str]:
         return self._step(lambda cursor: people.mark_started(self.engine, cursor, running)) if running else []
 
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        ids = list(job_ids)
+        return self._step(lambda cursor: people.cancels_of(cursor, ids), write=False) if ids else {}
+
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         return self._step(lambda cursor: progress.set_progress(self.engine, cursor, notes)) if notes else []
 
@@ -261,6 +267,17 @@ class DatabaseBroker(Broker):
 
     def describe(self) -> str:
         return describe(self._connection.wrapper)
+
+    def while_waiting(self, call: Callable[[], None]) -> None:
+        self._connection.on_wait = call
+
+    # -- atomic jobs -------------------------------------------------------------------------------------------
+
+    def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns:
+        return DatabaseAtomicRuns(self.policy, may_commit)
+
+    def was_settled(self, outcomes: Sequence[Outcome]) -> None:
+        self._held.dropped(outcomes)
 
     # -- connections -------------------------------------------------------------------------------------------
 

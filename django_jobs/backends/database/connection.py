@@ -26,6 +26,7 @@ SQLITE_DEFAULT_SECONDS: Final = 5.0
 SQLITE_PAUSE_SECONDS: Final = (0.0003, 0.002)
 """Between tries while another connection writes. SQLite's own handler sleeps up to 100 ms between its tries, so that
 of six writers the unluckiest waited 3.4 s for a lock that is held for a millisecond; with these it waits 0.05 s."""
+TRIES_PER_SIGN: Final = 50
 SHARED_PATIENCE_SECONDS: Final = 20.0
 """How long an autocommit call of a producer repeats a transaction that SQLite or a deadlock refused."""
 DEADLOCK_CODES: Final = frozenset({1205, 1213})
@@ -43,6 +44,8 @@ class Connection:
         self.own = own
         self._wrapper: BaseDatabaseWrapper | None = None
         self.on_connect: Callable[[BaseDatabaseWrapper], None] | None = None
+        self.on_wait: Callable[[], None] | None = None
+        """Called while SQLite's write lock is another's: the wait has no end, and is no sign of death."""
 
     @property
     def vendor(self) -> str:
@@ -96,7 +99,7 @@ class Connection:
                 with self.errors():
                     return self._once(step, begin)
             except BrokerUnavailable as error:
-                if self.joins or not _is_retryable(error.__cause__):
+                if self.joins or not is_retryable(error.__cause__):
                     self._drop_broken()
                     raise
                 if not self.own and time.monotonic() > deadline:
@@ -127,7 +130,7 @@ class Connection:
         with wrapper.wrap_database_errors:
             raw.execute("PRAGMA busy_timeout = 0")
             try:
-                wait_for_write_lock(raw, begin, patience_seconds=patience)
+                wait_for_write_lock(raw, begin, patience_seconds=patience, on_wait=self.on_wait)
             finally:
                 raw.execute(f"PRAGMA busy_timeout = {round(_sqlite_timeout_seconds(wrapper) * 1000)}")
 
@@ -221,7 +224,9 @@ def _copy(shared: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     return wrapper
 
 
-def wait_for_write_lock(raw: Any, begin: str, *, patience_seconds: float) -> None:
+def wait_for_write_lock(
+    raw: Any, begin: str, *, patience_seconds: float, on_wait: Callable[[], None] | None = None
+) -> None:
     """Begin a transaction on a raw SQLite connection, trying again while another connection writes.
 
     Here, and not in `_repeat`: a try is one call of SQLite, without exceptions being dressed up on their way.
@@ -235,6 +240,8 @@ def wait_for_write_lock(raw: Any, begin: str, *, patience_seconds: float) -> Non
             if error.sqlite_errorcode & 0xFF not in SQLITE_RETRYABLE or time.monotonic() > deadline:
                 raise
             tries += 1
+            if on_wait is not None and not tries % TRIES_PER_SIGN:
+                on_wait()
             time.sleep(random.uniform(*SQLITE_PAUSE_SECONDS) * min(4, 1 + tries // 50))
         else:
             return
@@ -261,7 +268,8 @@ def _is_missing_table(error: BaseException) -> bool:
     return "no such table: django_jobs_" in text or "no such column" in text
 
 
-def _is_retryable(error: BaseException | None) -> bool:
+def is_retryable(error: BaseException | None) -> bool:
+    """Say whether the same transaction may go through when it is tried again: a busy store, or a deadlock."""
     if error is None:
         return False
     if getattr(error.__cause__, "sqlstate", None) in RETRYABLE_SQLSTATES:

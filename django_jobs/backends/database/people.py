@@ -19,6 +19,7 @@ from django_jobs.backends.database.rows import (
     READY_COLUMNS,
     RESULT,
     JobRow,
+    chunks,
     in_list,
 )  # fmt: skip
 from django_jobs.backends.database.views import claims_of
@@ -31,7 +32,7 @@ from django_jobs.ports.broker import CancelAnswer
 NOBODY = ClaimName("", 0, 0)
 
 
-def cancel(engine: Engine, cursor: Any, job_id: str) -> CancelAnswer:
+def cancel(engine: Engine, cursor: Any, job_id: str, *, terminate: bool) -> CancelAnswer:
     """End a waiting job, flag a claimed one, mark an unknown id."""
     now_us = engine.now_us(cursor)
     row = engine.read_jobs(cursor, [job_id], lock=True).get(job_id)
@@ -46,7 +47,8 @@ def cancel(engine: Engine, cursor: Any, job_id: str) -> CancelAnswer:
         engine.mark(cursor, [job_id], now_us)
         return CancelAnswer.UNKNOWN
     if not end_waiting(engine, cursor, row, now_us):
-        cursor.execute(f"UPDATE {JOB} SET cancel_requested = %s WHERE id = %s", [True, job_id])
+        flags = "cancel_requested = %s, terminate_requested = %s" if terminate else "cancel_requested = %s"
+        cursor.execute(f"UPDATE {JOB} SET {flags} WHERE id = %s", [*([True] * (1 + terminate)), job_id])
         return CancelAnswer.REQUESTED
     return CancelAnswer.CANCELLED
 
@@ -129,3 +131,18 @@ def mark_started(engine: Engine, cursor: Any, running: Sequence[tuple[str, int, 
     ids = [job_id for job_id, _, _ in held]
     cursor.execute(f"SELECT id FROM {JOB} WHERE id IN {in_list(len(ids))} AND cancel_requested", ids)
     return [row[0] for row in cursor.fetchall()]
+
+
+def cancels_of(cursor: Any, ids: Sequence[str]) -> dict[str, bool]:
+    """Return the claimed jobs whose cancel is requested; True for one that is to be terminated.
+
+    A job that waits is never flagged: its cancel ends it, and one that would go back with a flag ends, too.
+    """
+    found: dict[str, bool] = {}
+    for chunk in chunks(ids, 500):
+        cursor.execute(
+            f"SELECT id, terminate_requested FROM {JOB} WHERE id IN {in_list(len(chunk))} AND cancel_requested",
+            list(chunk),
+        )
+        found.update((job_id, bool(terminate)) for job_id, terminate in cursor.fetchall())
+    return found

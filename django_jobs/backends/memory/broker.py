@@ -7,11 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self
 
 import msgspec
+from django.db import DEFAULT_DB_ALIAS
 
+from django_jobs.backends.memory import cancels as cancelling
 from django_jobs.backends.memory import rescue as rescuing
 from django_jobs.backends.memory import settle as settling
 from django_jobs.backends.memory import viewing
-from django_jobs.backends.memory.records import MARK_GIVEN_US, Record
+from django_jobs.backends.memory.atomic import MemoryAtomicRuns
+from django_jobs.backends.memory.records import Record
 from django_jobs.backends.memory.store import MemoryStore
 from django_jobs.backends.memory.uniques import Uniques
 from django_jobs.core.bounds import bounds_of
@@ -22,6 +25,7 @@ from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
 from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.core.states import State
+from django_jobs.ports.atomic import AtomicRuns
 from django_jobs.ports.broker import (
     PROGRESS_KEPT_SECONDS,
     Broker,
@@ -50,6 +54,7 @@ class MemoryBroker(Broker):
         store: MemoryStore | None = None,
         clock: Callable[[], int] | None = None,
     ) -> None:
+        self._alias = policy.database if policy else DEFAULT_DB_ALIAS
         self.store = store or (MemoryStore.named(policy.namespace) if policy and not clock else MemoryStore(clock))
 
     def shift_clock(self, seconds: float) -> None:
@@ -80,27 +85,9 @@ class MemoryBroker(Broker):
             store.ticks[schedule] = tick_us
             return self.enqueue_many([message])[0]
 
-    def cancel(self, job_id: str) -> CancelAnswer:
-        store = self.store
-        with store.lock:
-            now_us = store.now_us()
-            record = store.jobs.get(job_id)
-            if record is None:
-                return self._cancel_ended(job_id, now_us)
-            if record.claim is not None:
-                record.cancel_requested = True
-                return CancelAnswer.REQUESTED
-            store.end(record, record.as_result(State.CANCELLED, finished_us=now_us), now_us)
-            return CancelAnswer.CANCELLED
-
-    def _cancel_ended(self, job_id: str, now_us: int) -> CancelAnswer:
-        result = self.store.results.get(job_id)
-        if result is not None:
-            return CancelAnswer.CANCELLED if result.status is State.CANCELLED else CancelAnswer.TOO_LATE
-        mark = self.store.mark_of(job_id, now_us)
-        if mark is None:
-            self.store.mark(job_id, now_us + MARK_GIVEN_US, ended=False)
-        return CancelAnswer.TOO_LATE if mark is not None and mark.ended else CancelAnswer.UNKNOWN
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        with self.store.lock:
+            return cancelling.cancel(self.store, job_id, terminate=terminate)
 
     def requeue(self, stored: StoredResult) -> bool:
         store = self.store
@@ -275,6 +262,10 @@ class MemoryBroker(Broker):
                     flagged.append(job_id)
         return flagged
 
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        with self.store.lock:
+            return cancelling.cancels_of(self.store, job_ids)
+
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         kept = []
         with self.store.lock:
@@ -353,6 +344,11 @@ class MemoryBroker(Broker):
 
     def describe(self) -> str:
         return "memory of this process"
+
+    # -- atomic jobs -------------------------------------------------------------------------------------------
+
+    def atomic_runs(self, may_commit: Callable[[], bool]) -> AtomicRuns:
+        return MemoryAtomicRuns(self._alias, lambda outcome: not self.exchange([outcome], None).stale)
 
     # -- connections -------------------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class Record:
     later: bool = False
     """True while it waits for its time, apart from the lines."""
     cancel_requested: bool = False
+    terminate_requested: bool = False
     claim: ClaimName | None = None
     started_us: int | None = None
     attempts: str = ""

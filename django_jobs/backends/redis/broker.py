@@ -117,11 +117,11 @@ class RedisBroker(Broker):
         ]  # fmt: skip
         return bool(self._family.run(TICK, arguments))
 
-    def cancel(self, job_id: str) -> CancelAnswer:
-        return people.cancel(self._family, self._keeping, job_id)
+    def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
+        return people.cancel(self._family, self._keeping, job_id, terminate=terminate)
 
-    def cancel_many(self, job_ids: Sequence[str]) -> list[CancelAnswer]:
-        return people.cancel_many(self._family, self._keeping, job_ids) if job_ids else []
+    def cancel_many(self, job_ids: Sequence[str], *, terminate: bool = False) -> list[CancelAnswer]:
+        return people.cancel_many(self._family, self._keeping, job_ids, terminate=terminate) if job_ids else []
 
     def requeue(self, stored: StoredResult) -> bool:
         return people.requeue(self._family, self._keeping, stored)
@@ -182,6 +182,9 @@ class RedisBroker(Broker):
     def mark_started(self, running: Sequence[tuple[str, int, int]]) -> list[str]:
         arguments = [value for item in running for value in item]
         return [job_id.decode() for job_id in self._family.run(STARTED, arguments)] if running else []
+
+    def cancels_of(self, job_ids: Collection[str]) -> Mapping[str, bool]:
+        return people.cancels_of(self._family, list(job_ids)) if job_ids else {}
 
     def set_progress(self, notes: Sequence[tuple[str, int, str]]) -> Sequence[str]:
         arguments = [PROGRESS_KEPT_SECONDS, *(value for note in notes for value in note)]

@@ -26,7 +26,7 @@ from django_jobs.backends.redis.records import (
     read_record,
     read_result,
 )  # fmt: skip
-from django_jobs.backends.redis.scripts import CANCEL, FIND, QUEUES, REQUEUE, STATS
+from django_jobs.backends.redis.scripts import CANCEL, CANCELS, FIND, QUEUES, REQUEUE, STATS
 from django_jobs.core.bounds import bounds_of
 from django_jobs.core.claim import Claim, ClaimName
 from django_jobs.core.message import Message
@@ -97,7 +97,7 @@ def _found(
     )  # fmt: skip
 
 
-def cancel(family: Family, keeping: Keeping, job_id: str) -> CancelAnswer:
+def cancel(family: Family, keeping: Keeping, job_id: str, *, terminate: bool) -> CancelAnswer:
     """End a waiting job, flag a claimed one, mark an unknown id."""
     for _ in range(TRIES):
         _, jobs = find(family, [job_id])
@@ -110,12 +110,12 @@ def cancel(family: Family, keeping: Keeping, job_id: str) -> CancelAnswer:
                 return CancelAnswer.CANCELLED
         elif jobs[0].score:
             session, child, number = jobs[0].score.rsplit("/", 2)
-            if family.run(CANCEL, [job_id, "flag", session, f"{child}/{number}"]) == b"done":
+            if family.run(CANCEL, [job_id, "flag", session, f"{child}/{number}", int(terminate)]) == b"done":
                 return CancelAnswer.REQUESTED
     raise BrokerUnavailable(f"The job {job_id} kept changing while it was to be cancelled; try again.")
 
 
-def cancel_many(family: Family, keeping: Keeping, ids: Sequence[str]) -> list[CancelAnswer]:
+def cancel_many(family: Family, keeping: Keeping, ids: Sequence[str], *, terminate: bool) -> list[CancelAnswer]:
     """Cancel jobs; those that wait are looked at together."""
     _, jobs = find(family, ids)
     waiting = {job.message.id: job for job in jobs if job.where != "claimed"}
@@ -123,8 +123,14 @@ def cancel_many(family: Family, keeping: Keeping, ids: Sequence[str]) -> list[Ca
     for job_id in ids:
         seen = waiting.pop(job_id, None)
         taken = seen is not None and _take(family, keeping, seen) == b"done"
-        answers.append(CancelAnswer.CANCELLED if taken else cancel(family, keeping, job_id))
+        answers.append(CancelAnswer.CANCELLED if taken else cancel(family, keeping, job_id, terminate=terminate))
     return answers
+
+
+def cancels_of(family: Family, job_ids: Sequence[str]) -> dict[str, bool]:
+    """Return the claimed jobs whose cancel is requested; True for one that is to be terminated."""
+    answers = family.run(CANCELS, job_ids)
+    return {job_id: answer == 2 for job_id, answer in zip(job_ids, answers, strict=True) if answer}
 
 
 def _ended_answer(job_id: str, answer: bytes) -> CancelAnswer:

@@ -24,6 +24,7 @@ def _load(verb: str, *parts: str) -> Script:
 AWAIT: Final = _load("await")
 BOUND: Final = _load("bound")
 CANCEL: Final = _load("cancel")
+CANCELS: Final = _load("cancels")
 DISCARD: Final = _load("discard")
 ENQUEUE: Final = _load("enqueue")
 EXCHANGE: Final = _load("exchange")

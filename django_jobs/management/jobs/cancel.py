@@ -22,6 +22,8 @@ SAID: Final = {
 }
 LIVE: Final = (State.SCHEDULED, State.QUEUED, State.RETRYING, State.RUNNING)
 
+ENDED: Final = "requested: a worker holds it, and ends it within seconds"
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", nargs="*", help="The ids of the jobs; or else say by the options which jobs are meant.")
@@ -33,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--unique-key", metavar="KEY", help="The job of --task that has this unique key.")
     parser.add_argument("--running", action="store_true", help="Also ask those to end that run.")
+    parser.add_argument("--terminate", action="store_true", help="End those that run, too.")
     parser.add_argument("--dry-run", action="store_true", help="Only say how many there are.")
     parser.add_argument("--yes", action="store_true", help="Do not ask before cancelling by options.")
 
@@ -44,12 +47,13 @@ def run(options: Mapping[str, Any], output: Output) -> None:
         state=State(options["status"]) if options["status"] else None,
         older_than_seconds=options["older_than"],
         unique_key=options["unique_key"],
-        running=options["running"],
+        running=options["running"] or (options["terminate"] and not options["id"]),
+        terminate=options["terminate"] and not options["id"],
     )
     if options["id"]:
         if chosen != Chosen() or options["dry_run"]:
             stop("Give ids, or options that say which jobs are meant, not both.", USAGE)
-        _cancel_by_id(options["id"], output)
+        _cancel_by_id(options["id"], output, terminate=options["terminate"])
     else:
         if chosen.is_everything:
             stop(
@@ -61,12 +65,13 @@ def run(options: Mapping[str, Any], output: Output) -> None:
         _cancel_chosen(chosen, options, output)
 
 
-def _cancel_by_id(job_ids: list[str], output: Output) -> None:
-    answers = {job_id: AsyncResult[Any](job_id).cancel() for job_id in dict.fromkeys(job_ids)}
+def _cancel_by_id(job_ids: list[str], output: Output, *, terminate: bool) -> None:
+    answers = {job_id: AsyncResult[Any](job_id).cancel(terminate=terminate) for job_id in dict.fromkeys(job_ids)}
     if output.as_json:
         output.document({"answers": {job_id: answer.value for job_id, answer in answers.items()}})
     else:
-        output.lines(f"{job_id}  {SAID[answer]}" for job_id, answer in answers.items())
+        said = SAID | {CancelAnswer.REQUESTED: ENDED} if terminate else SAID
+        output.lines(f"{job_id}  {said[answer]}" for job_id, answer in answers.items())
     left = [answer for answer in answers.values() if answer in {CancelAnswer.TOO_LATE, CancelAnswer.UNKNOWN}]
     if left:
         code = NOTHING_MATCHED if len(left) == len(answers) else ERROR

@@ -10,6 +10,7 @@ They need pytest. Put `pytest.register_assert_rewrite("django_jobs.testing")` in
 
 from __future__ import annotations
 
+from django_jobs.testing.contracts.atomic import AtomicContract
 from django_jobs.testing.contracts.cancelling import CancelCases, CancelManyCases, RequeueCases
 from django_jobs.testing.contracts.claiming import ClaimCases, NamedClaimCases, SeveralChildrenCases
 from django_jobs.testing.contracts.enqueueing import EnqueueCases, TimeCases
@@ -55,4 +56,4 @@ class BrokerContract(
     """Every broker passes this: subclass it and override `store`."""
 
 
-__all__ = ["BrokerContract", "LockContract", "ResultStoreContract", "StoreHarness"]
+__all__ = ["AtomicContract", "BrokerContract", "LockContract", "ResultStoreContract", "StoreHarness"]

@@ -107,6 +107,42 @@ class CancelCases(BrokerCases):
         broker.cancel("b")
         assert broker.mark_started(running) == ["b"]
 
+    def test_the_worker_learns_which_running_jobs_are_to_be_terminated(self, broker: Broker, child: Child) -> None:
+        broker.enqueue_many([make_message(name) for name in ("plain", "ended", "untouched", "waits")])
+        claims = child.claim(limit=3)
+        assert broker.cancels_of([claim.message.id for claim in claims]) == {}
+        held = [claim.message.id for claim in claims]
+        assert broker.cancel(held[0]) is CancelAnswer.REQUESTED
+        assert broker.cancel(held[1], terminate=True) is CancelAnswer.REQUESTED
+        assert broker.cancels_of([*held, "waits", "nobody"]) == {held[0]: False, held[1]: True}
+        assert broker.state_of(held)[held[1]].cancel_requested
+        assert broker.cancel(held[1]) is CancelAnswer.REQUESTED
+        assert broker.cancel(held[0], terminate=True) is CancelAnswer.REQUESTED
+        assert broker.cancels_of(held) == {held[0]: True, held[1]: True}
+        assert broker.cancels_of([]) == {}
+
+    def test_a_job_to_be_terminated_that_waits_never_starts(
+        self, broker: Broker, child: Child, results: ResultStore
+    ) -> None:
+        broker.enqueue_many([make_message("job")])
+        assert broker.cancel("job", terminate=True) is CancelAnswer.CANCELLED
+        assert results.load_many(["job"])["job"].status is State.CANCELLED
+        assert child.claim() == []
+
+    def test_a_job_that_was_terminated_and_is_started_again_is_not_to_end(
+        self, broker: Broker, child: Child, results: ResultStore
+    ) -> None:
+        broker.enqueue_many([make_message("job")])
+        claim = child.claim_one()
+        broker.cancel("job", terminate=True)
+        assert child.settle(claim, Kind.CANCELLED)
+        assert broker.cancels_of(["job"]) == {}
+        assert broker.requeue(results.load_many(["job"])["job"])
+        child.claim_one()
+        assert broker.cancels_of(["job"]) == {}
+        broker.cancel("job")
+        assert broker.cancels_of(["job"]) == {"job": False}
+
     @pytest.mark.parametrize("keep", [True, False])
     def test_an_ended_job_is_too_late(self, broker: Broker, child: Child, keep: bool) -> None:
         broker.enqueue_many([make_message("job", id_given=True)])

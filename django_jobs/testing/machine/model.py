@@ -39,6 +39,8 @@ class ModelJob:
     suspect: bool = False
     parked: bool = False
     flagged: bool = False
+    doomed: bool = False
+    """Flagged, and its worker is to end it."""
     claim: ClaimName | None = None
     started: bool = False
     """Whether it was ever claimed."""
@@ -120,11 +122,12 @@ class BrokerModel:
         job = self.jobs.get(job_id)
         return job is not None and not (until_start and job.started)
 
-    def cancel(self, job_id: str) -> CancelAnswer:
+    def cancel(self, job_id: str, *, terminate: bool) -> CancelAnswer:
         job = self.jobs.get(job_id)
         if job is not None:
             if job.claim is not None:
                 job.flagged = True
+                job.doomed |= terminate
                 return CancelAnswer.REQUESTED
             self._end(job, State.CANCELLED)
             return CancelAnswer.CANCELLED

@@ -53,17 +53,18 @@ class ProducingRules(MachineState):
             "live": list(self.model.jobs),
             "any": list(self.seen),
         }.get(whom)
-        self._cancel(data.draw(st.sampled_from(choices)) if choices else f"job-{next(self.ids):04}", again)
+        job_id = data.draw(st.sampled_from(choices)) if choices else f"job-{next(self.ids):04}"
+        self._cancel(job_id, again, terminate=data.draw(st.booleans()))
 
-    def _cancel(self, job_id: str, again: bool) -> None:
+    def _cancel(self, job_id: str, again: bool, terminate: bool) -> None:
         if job_id not in self.seen:
             self.seen[job_id] = Message(id=job_id, task=TASKS[0], queue=QUEUES[0], body='{"v":1}', id_given=True)
         vague = self.model.is_vague(job_id)
-        expected = self.model.cancel(job_id)
+        expected = self.model.cancel(job_id, terminate=terminate)
         answers = {expected}
         if expected is CancelAnswer.UNKNOWN and (vague or job_id in self.unknown):
             answers.add(CancelAnswer.TOO_LATE)  # a mark need not say whose it is
-        assert self.people.cancel(job_id) in answers
+        assert self.people.cancel(job_id, terminate=terminate) in answers
         if expected is CancelAnswer.UNKNOWN:
             self.unknown.add(job_id)
             answers.add(CancelAnswer.TOO_LATE)

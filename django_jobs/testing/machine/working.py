@@ -51,6 +51,9 @@ class WorkingRules(MachineState):
         fences = data.draw(st.lists(st.sampled_from(self.past), max_size=3, unique_by=lambda fence: fence.id))
         current = self.current()
         flagged = {fence.id for fence in fences if fence in current and self.model.jobs[fence.id].flagged}
+        assert self.people.cancels_of([fence.id for fence in fences if fence in current]) == {
+            job_id: self.model.jobs[job_id].doomed for job_id in flagged
+        }
         assert set(self.people.mark_started([(fence.id, fence.attempt, 1_000_000) for fence in fences])) == flagged
 
     def _exchange(self, seat: Seat, outcomes: list[Outcome], fields: dict[str, Any], fate: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django_jobs import current_job, job
-from tests.integration.site import followed, limited, telling  # noqa: F401  declare tasks
+from tests.integration.site import atomic, cancelled, followed, limited, telling  # noqa: F401  declare tasks
 from tests.integration.site.ledger import write
 
 

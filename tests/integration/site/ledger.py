@@ -33,10 +33,11 @@ def read(path: Path) -> list[Entry]:
     """Return all lines so far."""
     if not path.exists():
         return []
-    return [_entry(line) for line in path.read_text().splitlines()]
+    return [parse(line) for line in path.read_text().splitlines()]
 
 
-def _entry(line: str) -> Entry:
+def parse(line: str) -> Entry:
+    """Read one line."""
     event, rest = line.split(" ", 1)
     key, pid, attempt, at = rest.rsplit(" ", 3)  # a key may have spaces
     return Entry(event, key, int(pid), int(attempt), float(at))

@@ -94,3 +94,16 @@ def unlimited(key: str, seconds: float) -> str:
     _note("start", key)
     time.sleep(seconds)
     return key
+
+
+@job(time_limit=0.3, acks_on_failure_or_timeout=False, default_retry_delay=0.05)
+def comes_back(key: str) -> str:
+    """Be killed at the limit, then fail, then succeed."""
+    _note("start", key)
+    request = current_job()
+    assert request is not None
+    if request.retries == 0:
+        time.sleep(30)
+    if request.retries == 1:
+        raise ValueError(key)
+    return "third"

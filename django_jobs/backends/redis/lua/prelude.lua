@@ -11,6 +11,7 @@
 -- <p>claims:<session> hash "child/number" -> lines of id, attempt, place, with tabs; the whole text is the fence of the claim
 -- <p>holders         set   sessions that may have a key claims:<session>
 -- <p>flags           set   ids of claimed jobs whose cancel is requested
+-- <p>terminate:<id>  1, for a day: the worker that runs the job is to end it; only counts beside its flag
 -- <p>started         hash  id -> started_us of claimed jobs that run long
 -- <p>marks           zset  ids that may not be enqueued, by 2 * until_us, + 1 where the job has ended
 -- <p>result:<id>     text  16 digits of when it ended or was settled, a letter (S F C E Q for the status, small where
