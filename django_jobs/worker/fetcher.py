@@ -18,12 +18,12 @@ from django_jobs.core.claim import Claim, Want
 from django_jobs.core.outcome import Kind, Outcome
 from django_jobs.execution.plan import Plan, Plans
 from django_jobs.ports.broker import Broker
-from django_jobs.worker.layout import Flag, Word
+from django_jobs.worker.layout import ChildWord, Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.pace import Pace
 from django_jobs.worker.queues import QueueOrder
 from django_jobs.worker.report import Reporter
-from django_jobs.worker.settle import Ended, HeldClaim, Settler
+from django_jobs.worker.settle import Ended, HeldClaim, Settler, flags_of
 from django_jobs.worker.slots import ChildSlots, Shared
 from django_jobs.worker.trips import Trips
 from django_jobs.worker.wake import Wake
@@ -308,6 +308,9 @@ class Fetcher:
 
     def _fetch(self) -> None:
         """Settle and claim for a runner that has nothing to do; wait for a hint when there is nothing."""
+        if self._slots[ChildWord.DISMISSED]:  # looked at here only: a line that is there is run first
+            self.leave = self.leave or Leave.DISMISSED
+            return
         idle = max(1, self._runners - self._running)
         claims = self._exchange(claiming=True, idle=idle)
         if not claims and not self._ended and self._may_look and self._wants.others_are_ready(self._clock()):
@@ -318,10 +321,10 @@ class Fetcher:
         if trips.is_fenced:
             self._slots.sign(self._clock())
             trips.sleep(FENCED_SECONDS)
-        elif self._burst and self.is_idle and not trips.more:
-            self._leave_when_drained()
         elif self._wants.are_held_back:  # hints of what it would not take are no news
             trips.pause(trips.poll_seconds(), unless=lambda: self._ended, for_hints=False)
+        elif self._burst and self.is_idle and not trips.more:
+            self._leave_when_drained()
         else:
             maybe = trips.more and self._want_allowed
             trips.pause(MAYBE_SECONDS if maybe else trips.poll_seconds(), unless=lambda: self._ended)
@@ -370,7 +373,7 @@ class Fetcher:
         return len(claims)
 
     def _take_in(self, claims: Sequence[Claim], plans: Sequence[Plan | None]) -> None:
-        flags = [_flags(claim, plan) for claim, plan in zip(claims, plans, strict=True)]
+        flags = [flags_of(claim, plan) for claim, plan in zip(claims, plans, strict=True)]
         indexes = self._slots.put(claims, flags, self._clock())
         held = [HeldClaim(*item) for item in zip(claims, plans, indexes, strict=True)]
         with self._lock:
@@ -378,12 +381,3 @@ class Fetcher:
             self._line.extend(held)
             if self._runners > 1:
                 self._cond.notify_all()
-
-
-def _flags(claim: Claim, plan: Plan | None) -> int:
-    flags = Flag(0)
-    if claim.suspect:
-        flags |= Flag.SUSPECT
-    if plan is not None and not plan.options.acks_late:
-        flags |= Flag.AT_MOST_ONCE
-    return int(flags)

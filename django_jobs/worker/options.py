@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from django_jobs.core.policy import Policy
+from django_jobs.worker.layout import Size
+
+ROOM: Final = 16
+"""Children that a worker has room for at least."""
 
 
 class PoolKind(StrEnum):
@@ -54,6 +59,11 @@ class WorkerOptions:
         return self.concurrency if self.pool is PoolKind.PROCESSES else 1
 
     @property
+    def most_children(self) -> int:
+        """How many children an order from afar or `--autoscale` may come to."""
+        return max(2 * self.concurrency, ROOM) if self.pool is PoolKind.PROCESSES else 1
+
+    @property
     def runners(self) -> int:
         """Threads per child that run jobs."""
         return {PoolKind.PROCESSES: self.threads, PoolKind.THREADS: self.concurrency}.get(self.pool, 1)
@@ -62,6 +72,11 @@ class WorkerOptions:
     def coroutines(self) -> int:
         """Coroutine jobs that one child runs at a time."""
         return self.concurrency if self.pool is PoolKind.ASYNCIO else self.async_slots
+
+    @property
+    def size(self) -> Size:
+        """What one child's block of the shared memory has to hold."""
+        return Size.of(runners=self.runners, coroutines=self.coroutines)
 
     @property
     def slots(self) -> str:

@@ -15,6 +15,7 @@ from django_jobs.exceptions import BrokerFull, BrokerUnavailable
 from django_jobs.execution.errors import class_name
 from django_jobs.execution.plan import Plan
 from django_jobs.ports.broker import Broker, Exchanged
+from django_jobs.worker.layout import Flag
 from django_jobs.worker.report import Reporter
 from django_jobs.worker.slots import ChildSlots
 
@@ -153,3 +154,13 @@ def _refused(item: Ended, error: Exception) -> Ended:
         item.outcome, kind=Kind.FAILED, result="", error=info, record=None, delay_seconds=0.0
     )
     return Ended(item.held, outcome)
+
+
+def flags_of(claim: Claim, plan: Plan | None) -> int:
+    """Return what the keeper must know about a job that comes in."""
+    flags = Flag(0)
+    if claim.suspect:
+        flags |= Flag.SUSPECT
+    if plan is not None and not plan.options.acks_late:
+        flags |= Flag.AT_MOST_ONCE
+    return int(flags)

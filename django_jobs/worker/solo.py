@@ -35,7 +35,7 @@ class Solo:
     def __init__(self, setup: WorkerSetup, *, on_ready: Callable[[], None] = lambda: None) -> None:
         self._setup = setup
         self._on_ready = on_ready
-        self._shared = Shared(1)
+        self._shared = Shared(1, setup.options.size)
         self._slots = self._shared.children[0]
         self._wake = Wake()
         self._keeper_wake = Wake()
