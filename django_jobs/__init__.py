@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_jobs.client.control import OrderAnswer, WorkerHandle, workers
     from django_jobs.client.decorator import job, shared_task
     from django_jobs.client.result import AsyncResult
     from django_jobs.client.task import Task, enqueue
@@ -75,6 +76,7 @@ __all__ = [
     "JobsError",
     "MaxRetriesExceededError",
     "NotMigrated",
+    "OrderAnswer",
     "PayloadTooLarge",
     "Reject",
     "ResultError",
@@ -90,6 +92,7 @@ __all__ = [
     "TaskNotRegistered",
     "TimeLimitExceeded",
     "UniqueConflict",
+    "WorkerHandle",
     "WorkerLostError",
     "crontab",
     "current_job",
@@ -97,19 +100,23 @@ __all__ = [
     "every",
     "job",
     "shared_task",
+    "workers",
 ]
 
 _HOMES = {
     "AsyncResult": "django_jobs.client.result",
     "CancelAnswer": "django_jobs.ports.broker",
+    "OrderAnswer": "django_jobs.client.control",
     "State": "django_jobs.core.states",
     "Task": "django_jobs.client.task",
+    "WorkerHandle": "django_jobs.client.control",
     "crontab": "django_jobs.core.crontab",
     "current_job": "django_jobs.execution.context",
     "enqueue": "django_jobs.client.task",
     "every": "django_jobs.core.every",
     "job": "django_jobs.client.decorator",
     "shared_task": "django_jobs.client.decorator",
+    "workers": "django_jobs.client.control",
 }
 """Public name -> module; a name that is not here is an exception."""
 

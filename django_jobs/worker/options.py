@@ -50,18 +50,29 @@ class WorkerOptions:
     soft_time_limit: float | None = None
     """Seconds, for tasks that have no limits of their own."""
     time_limit: float | None = None
+    autoscale: tuple[int, int] | None = None
+    """The fewest and the most children; None for `concurrency`, always."""
     reloader_pid: int | None = None
     """Stop when this parent is gone; None for no reloader."""
 
     @property
     def children(self) -> int:
         """How many processes run jobs."""
+        if self.autoscale is not None:
+            return self.autoscale[0]
         return self.concurrency if self.pool is PoolKind.PROCESSES else 1
+
+    @property
+    def is_one_process(self) -> bool:
+        """Whether the first process runs the jobs, and keeps the session, too."""
+        return self.pool is PoolKind.SOLO
 
     @property
     def most_children(self) -> int:
         """How many children an order from afar or `--autoscale` may come to."""
-        return max(2 * self.concurrency, ROOM) if self.pool is PoolKind.PROCESSES else 1
+        if self.pool is not PoolKind.PROCESSES:
+            return 1
+        return self.autoscale[1] if self.autoscale is not None else max(2 * self.concurrency, ROOM)
 
     @property
     def runners(self) -> int:
@@ -81,17 +92,25 @@ class WorkerOptions:
     @property
     def slots(self) -> str:
         """Say in words what runs at a time."""
+        if self.autoscale is not None:
+            return f"{self.autoscale[0]} to {self.autoscale[1]} processes{self._each}"
+        return self.slots_of(self.children)
+
+    def slots_of(self, children: int) -> str:
+        """Say in words what runs at a time in so many children."""
         match self.pool:
-            case PoolKind.PROCESSES if self.threads > 1:
-                return f"{self.concurrency} processes x {self.threads} threads"
             case PoolKind.PROCESSES:
-                return f"{self.concurrency} process{'' if self.concurrency == 1 else 'es'}"
+                return f"{children} process{'' if children == 1 else 'es'}{self._each}"
             case PoolKind.THREADS:
                 return f"{self.concurrency} threads in one process"
             case PoolKind.ASYNCIO:
                 return f"{self.concurrency} coroutines in one process"
             case _:
                 return "1, in the worker's own process"
+
+    @property
+    def _each(self) -> str:
+        return f" x {self.threads} threads" if self.threads > 1 else ""
 
 
 def fence_seconds(policy: Policy) -> float:

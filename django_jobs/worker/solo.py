@@ -21,6 +21,7 @@ from django_jobs.worker.leave import Leave
 from django_jobs.worker.processes import EXIT_BROKEN
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 logger = logging.getLogger("django_jobs.worker")
@@ -42,6 +43,7 @@ class Solo:
         self._session = uuid.uuid4().hex
         self._requests = 0
         self._child: Child | None = None
+        self._stacks = Stacks()
 
     def run(self) -> int:
         """Work until stopped, drained or at a limit; return the exit code."""
@@ -91,6 +93,7 @@ class Solo:
             wake=self._keeper_wake,
             poke_supervisor=self._wake.poke,
             poke_children=self._wake.poke,
+            stacks=self._stacks,
             clock=boot_seconds,
             random=Random(),
         )
@@ -103,6 +106,8 @@ class Solo:
             if not ready and self._slots[ChildWord.ANSWERS]:
                 ready = True
                 self._on_ready()
+            if self._shared.words[Word.STOP_ORDERED] and not self._shared.stopping:
+                os.kill(os.getpid(), signal.SIGTERM)
             if self._shared.words[Word.DEAD]:
                 logger.critical("The session is dead and its job cannot be killed apart: the process ends.")
                 os._exit(EXIT_BROKEN)

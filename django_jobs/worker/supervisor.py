@@ -31,6 +31,7 @@ from django_jobs.worker.layout import Word
 from django_jobs.worker.processes import Tie, ended, fork, kill, wait_for
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 logger = logging.getLogger("django_jobs.worker")
@@ -68,6 +69,7 @@ class Supervisor:
         self._keeper_forked_at = 0.0
         self._keeper_pause = Pause()
         self._enforcer = Enforcer(self._shared)
+        self._stacks = Stacks()
         self._session = ""
         self._stop_requests = 0
         self._stop_at: float | None = None
@@ -186,6 +188,8 @@ class Supervisor:
             os.kill(pid, signal.SIGQUIT)  # one per step: what several write at once to one stderr, nobody can read
         if self._options.reloader_pid is not None and os.getppid() != self._options.reloader_pid:
             self._stop_requests = max(1, self._stop_requests)
+        if self._shared.words[Word.STOP_ORDERED]:
+            self._stop_requests = max(1, self._stop_requests)
         if self._stop_requests and self._stop_at is None:
             self._stop(now)
         if self._stop_requests > 1 and self._stop_at is not None:
@@ -238,6 +242,7 @@ class Supervisor:
                 wake=self._keeper_wake,
                 poke_supervisor=self._wake.poke,
                 poke_children=self._children.poke,
+                stacks=self._stacks,
                 clock=boot_seconds,
                 random=Random(),
             )

@@ -8,11 +8,12 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_jobs.conf import InvalidSettings
 from django_jobs.exceptions import JobsError
-from django_jobs.management.jobs import cancel, enqueue, listing, prune, purge, retry, show, stats, workers
+from django_jobs.management.jobs import cancel, control, enqueue, listing, prune, purge, retry, show, stats, workers
 from django_jobs.management.jobs.verb import ERROR, USAGE, Output, stop
 
 VERBS = {
-    module.VERB.name: module.VERB for module in (listing, show, enqueue, retry, cancel, purge, stats, workers, prune)
+    module.VERB.name: module.VERB
+    for module in (listing, show, enqueue, retry, cancel, purge, stats, workers, control, prune)
 }
 
 
