@@ -151,7 +151,8 @@ class Control:
     def _say_stacks(self, order: Order) -> Answer:
         self._stacks_at = time.monotonic()
         children = [child for child in self._shared.children if child[ChildWord.PID] and not child[ChildWord.DEATH]]
-        parts = self._parts_of_one(children) if self._options.is_one_process else self._parts_of_all(children)
+        is_one_process = self._stacks.maker == os.getpid()
+        parts = self._parts_of_one(children) if is_one_process else self._parts_of_all(children)
         room = MAX_STACKS // max(1, len(parts))
         text = "\n".join(part if len(part) <= room else f"{part[:room]}\n  ... (cut)\n" for part in parts)
         count = f"{len(parts)} process{'' if len(parts) == 1 else 'es'}"
@@ -162,8 +163,9 @@ class Control:
         return [f"worker, process {os.getpid()}:\n{jobs}{self._stacks.of_this_process()}"]
 
     def _parts_of_all(self, children: Sequence[ChildSlots]) -> list[str]:
-        parent = os.getppid()
-        parts = [f"supervisor, process {parent}:\n{self._stacks.of(parent, self._sign)}"]
+        parts = []
+        if os.getppid() == (parent := self._stacks.maker):  # else it is dead, and its number may be another's
+            parts.append(f"supervisor, process {parent}:\n{self._stacks.of(parent, self._sign)}")
         parts.append(f"keeper, process {os.getpid()}:\n{self._stacks.of_this_process()}")
         for child in children:
             pid = child[ChildWord.PID]

@@ -25,6 +25,7 @@ from django_jobs.worker.maintenance import Maintenance
 from django_jobs.worker.options import fence_seconds
 from django_jobs.worker.outlist import OutList
 from django_jobs.worker.relaying import Relaying
+from django_jobs.worker.scaling import Scaling
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import ChildSlots, Shared
 from django_jobs.worker.stacks import Stacks
@@ -118,6 +119,7 @@ class Keeper:
             Duty(self.unpark),
             Duty(self.catch_up),
             Duty(self.obey),
+            Duty(Scaling(setup, self._broker, shared, poke_supervisor).step if setup.options.autoscale else _never),
             Duty(self._out_list.step if not self._broker.holds_results else _never),
             Duty(self._relaying.step if self._relaying is not None else _never),
             Duty(self._maintenance.let_in),

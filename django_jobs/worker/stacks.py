@@ -26,6 +26,8 @@ class Stacks:
     """Made, with its signal taken, by the first process before it forks: each process inherits file and handler."""
 
     def __init__(self) -> None:
+        self.maker = os.getpid()
+        """The first process, which has the signal's handler as all that it forks."""
         self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  open for as long as the worker lives
         if ASK_SIGNAL is not None and hasattr(faulthandler, "register"):
             faulthandler.register(ASK_SIGNAL, file=self._file, all_threads=True, chain=False)
