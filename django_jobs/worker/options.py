@@ -23,6 +23,8 @@ class PoolKind(StrEnum):
     """One child with `concurrency` runner threads."""
     ASYNCIO = "asyncio"
     """One child with `concurrency` coroutines; other jobs run one at a time in it."""
+    GEVENT = "gevent"
+    """One child with `concurrency` greenlets, in a process in which gevent has replaced threads, locks and sockets."""
     SOLO = "solo"
     """No child: the first process works itself, so that breakpoint() has the terminal."""
 
@@ -77,7 +79,19 @@ class WorkerOptions:
     @property
     def runners(self) -> int:
         """Threads per child that run jobs."""
-        return {PoolKind.PROCESSES: self.threads, PoolKind.THREADS: self.concurrency}.get(self.pool, 1)
+        if self.pool in {PoolKind.THREADS, PoolKind.GEVENT}:
+            return self.concurrency
+        return self.threads if self.pool is PoolKind.PROCESSES else 1
+
+    @property
+    def interrupts_functions(self) -> bool:
+        """Whether a signal can raise in a plain function: only where the main thread runs one job and nothing else."""
+        return self.runners == 1 and self.pool is not PoolKind.GEVENT
+
+    @property
+    def runs_coroutines(self) -> bool:
+        """Whether it has a loop. Beside greenlets it cannot: all of them would seem to be inside of it."""
+        return self.pool is not PoolKind.GEVENT
 
     @property
     def coroutines(self) -> int:
@@ -103,6 +117,8 @@ class WorkerOptions:
                 return f"{children} process{'' if children == 1 else 'es'}{self._each}"
             case PoolKind.THREADS:
                 return f"{self.concurrency} threads in one process"
+            case PoolKind.GEVENT:
+                return f"{self.concurrency} greenlets in one process"
             case PoolKind.ASYNCIO:
                 return f"{self.concurrency} coroutines in one process"
             case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import psutil
@@ -95,7 +96,16 @@ def test_a_worker_that_is_told_to_stop_lets_what_runs_end(site: Site) -> None:
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("pool", ["processes", "threads", "asyncio", "solo"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "processes",
+        "threads",
+        "asyncio",
+        "solo",
+        pytest.param("gevent", marks=pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")),
+    ],
+)
 def test_every_pool_is_quiet_resumes_and_stops(site: Site, pool: str) -> None:
     worker = site.worker("--pool", pool, "-c", "2").ready()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -14,8 +15,12 @@ from tests.integration.site import jobs, limited
 
 HARD = "django_jobs.exceptions.TimeLimitExceeded"
 RESCUED_SECONDS = TIMEOUT_SECONDS * 10
-WITH_CHILDREN = [PoolKind.PROCESSES, PoolKind.THREADS, PoolKind.ASYNCIO]
-EVERY_POOL = [*WITH_CHILDREN, PoolKind.SOLO]
+GREENLETS = pytest.param(
+    PoolKind.GEVENT, marks=pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
+)
+WITH_LOOP = [PoolKind.PROCESSES, PoolKind.THREADS, PoolKind.ASYNCIO, PoolKind.SOLO]
+WITH_CHILDREN = [PoolKind.PROCESSES, PoolKind.THREADS, PoolKind.ASYNCIO, GREENLETS]
+EVERY_POOL = [*WITH_LOOP, GREENLETS]
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -24,23 +29,42 @@ def start(site: Site, pool: PoolKind, *arguments: str) -> Worker:
     return site.worker("--pool", pool.value, "-c", "2", *arguments).ready()
 
 
-@pytest.mark.parametrize("pool", EVERY_POOL)
-def test_functions_and_coroutines_run_fail_and_retry(site: Site, pool: PoolKind) -> None:
+@pytest.mark.parametrize("pool", WITH_LOOP)
+def test_coroutines_run_beside_functions(site: Site, pool: PoolKind) -> None:
     start(site, pool)
 
     notes = [jobs.note.delay(f"n{number}") for number in range(20)]
     coroutines = [jobs.coroutine.delay(f"c{number}", 0.01) for number in range(20)]
-    failed, again = jobs.fail.delay("boom"), jobs.asks_again.delay("a")
 
     assert [result.get(timeout=30) for result in notes] == [f"n{number}" for number in range(20)]
     assert {site.stored(result).status for result in coroutines} == {State.SUCCEEDED}
+
+
+@pytest.mark.parametrize("pool", EVERY_POOL)
+def test_functions_run_fail_and_retry(site: Site, pool: PoolKind) -> None:
+    start(site, pool)
+
+    notes = [jobs.note.delay(f"n{number}") for number in range(20)]
+    failed, again = jobs.fail.delay("boom"), jobs.asks_again.delay("a")
+
+    assert [result.get(timeout=30) for result in notes] == [f"n{number}" for number in range(20)]
     assert site.stored(failed).status is State.FAILED
     assert again.get(timeout=30) == 1
 
 
-@pytest.mark.parametrize("pool", EVERY_POOL)
-@pytest.mark.parametrize("task", [jobs.hold, jobs.hold_async])
+@pytest.mark.parametrize(
+    ("pool", "task"), [*((pool, jobs.hold_async) for pool in WITH_LOOP), *((pool, jobs.hold) for pool in WITH_LOOP)]
+)
 def test_a_killed_worker_s_job_runs_elsewhere(site: Site, pool: PoolKind, task: Task[..., int]) -> None:
+    run_elsewhere_after_a_kill(site, pool, task)
+
+
+@pytest.mark.parametrize("pool", [GREENLETS])
+def test_a_killed_worker_s_greenlets_run_elsewhere(site: Site, pool: PoolKind) -> None:
+    run_elsewhere_after_a_kill(site, pool, jobs.hold)
+
+
+def run_elsewhere_after_a_kill(site: Site, pool: PoolKind, task: Task[..., int]) -> None:
     worker = start(site, pool)
     gate = site.gate()
     result = task.delay("h", str(gate))
@@ -107,7 +131,7 @@ def says_that_it_stops(worker: Worker, pool: PoolKind) -> None:
     until(lambda: [handle.state.value for handle in workers() if handle.is_alive] == ["stopping"])
 
 
-@pytest.mark.parametrize("pool", EVERY_POOL)
+@pytest.mark.parametrize("pool", WITH_LOOP)
 def test_a_coroutine_outlives_the_soft_limit_nowhere(site: Site, pool: PoolKind) -> None:
     start(site, pool)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,8 +22,10 @@ from django.utils import autoreload
 from django_jobs import __version__
 from django_jobs.apps import sync_definitions
 from django_jobs.connections import connections
+from django_jobs.core.spec import TaskSpec
 from django_jobs.exceptions import BrokerUnavailable, NotMigrated, TaskError
 from django_jobs.execution.around import around_jobs
+from django_jobs.management import patched
 from django_jobs.management.arguments import add_arguments, worker_options
 from django_jobs.management.beats import beat_in_worker, look_at_tables
 from django_jobs.management.project import EXIT_CONFIG, import_failure
@@ -71,6 +74,8 @@ class Command(BaseCommand):
         if reload and options["pool"] != PoolKind.SOLO.value:
             autoreload.run_with_reloader(_run_again_and_again)
             return
+        if options["pool"] == PoolKind.GEVENT.value:
+            self._see_to_patches()
         if options["beat"] and options["pool"] == PoolKind.SOLO.value:
             raise CommandError(
                 "--pool solo starts no process, so --beat cannot be. Start runbeat beside it.", returncode=2
@@ -102,11 +107,14 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=EXIT_CONFIG) from error
         except Exception as error:
             raise CommandError(import_failure(error), returncode=EXIT_CONFIG) from error
+        chosen = worker_options(options, reloader_pid=_reloader_pid())
+        find = registry.get if chosen.runs_coroutines else _find_function
         return WorkerSetup(
-            options=worker_options(options, reloader_pid=_reloader_pid()),
+            options=chosen,
             policy=policy,
-            find=registry.get,
-            tasks=tuple(plans),
+            find=find,
+            tasks=tuple(name for name in plans if find(name) is not None),
+            left_to_others=tuple(name for name in plans if find(name) is None),
             at_most_once=tuple(name for name, plan in plans.items() if not plan.acks_late),
             open_broker=_own_broker,
             open_results=lambda: connections.results,
@@ -116,6 +124,21 @@ class Command(BaseCommand):
             version=__version__,
             beat=beat_in_worker if options["beat"] else None,
         )
+
+    def _see_to_patches(self) -> None:
+        """Start again with gevent's patches, which have to come before all imports."""
+        if find_spec("gevent") is None:
+            text = "--pool gevent needs the package gevent: pip install 'django-background-jobs[gevent]'."
+            raise CommandError(text, returncode=2)
+        if patched.is_patched():
+            return
+        if patched.is_second_start() or not getattr(self, "_called_from_command_line", False):
+            raise CommandError(
+                "--pool gevent needs gevent's patches before Django is imported. Run it as a command (manage.py "
+                f"runworker), or call {patched.MODULE}.patch() first thing in the process.",
+                returncode=2,
+            )
+        patched.start_again()
 
     def _look_at_broker(self) -> bool:
         """Say whether the broker answers; a store that is down now may come back, missing tables will not."""
@@ -139,6 +162,11 @@ class Command(BaseCommand):
             text = banner.lines(setup, settings_module=module, broker=broker, list_tasks=verbosity > 1)
             self.stdout.write("\n".join(text))
             self.stdout.flush()
+
+
+def _find_function(name: str) -> TaskSpec | None:
+    spec = registry.get(name)
+    return None if spec is None or spec.is_async else spec
 
 
 def _own_outbox() -> Outbox:
