@@ -1,4 +1,4 @@
-"""What people have told a living worker."""
+"""What people have told a living worker, and who may."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="session",
+            options={
+                "default_permissions": (),
+                "permissions": [("control_worker", "Can make workers quiet, resume and stop them")],
+                "verbose_name": "worker",
+                "verbose_name_plural": "workers",
+            },
+        ),
         migrations.AddField(
             model_name="session",
             name="orders",

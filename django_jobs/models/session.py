@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Session(models.Model):
@@ -22,6 +23,9 @@ class Session(models.Model):
 
     class Meta:
         default_permissions = ()
+        permissions = [("control_worker", "Can make workers quiet, resume and stop them")]
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
 
     def __str__(self) -> str:
         return self.worker
