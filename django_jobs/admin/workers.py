@@ -76,13 +76,12 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     def _row(self, handle: WorkerHandle) -> dict[str, Any]:
         details = handle.details
-        children = details.get("children", ()) if handle.is_alive else ()
         return {
             "handle": handle,
             "badge": show.badge(handle.state.value, LABELS[handle.state]),
             "slots": details.get("slots", ""),
             "autoscale": details.get("autoscale"),
-            "running": sum(child["running"] for child in children),
+            "running": handle.running,
             "queues": ", ".join(details.get("queues") or ()),
             "renewed": show.moment(handle.renewed_us),
             "buttons": [

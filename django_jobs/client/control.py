@@ -41,14 +41,22 @@ class WorkerHandle:
     host: str
     pid: int
     state: SessionState
+    started_us: int
+    """When this life began, by the broker's clock: microseconds since 1970."""
     renewed_us: int
-    """When it renewed its session last, by the broker's clock: microseconds since 1970."""
+    """When it renewed its session last."""
     details: Mapping[str, Any]
 
     @property
     def is_alive(self) -> bool:
         """Whether nobody has declared it dead, or seen it end."""
         return self.state is not SessionState.DEAD
+
+    @property
+    def running(self) -> int:
+        """How many jobs ran in it when it renewed its session last; 0 of a dead one."""
+        children = self.details.get("children") if self.is_alive else ()
+        return sum(child["running"] for child in children or () if isinstance(child, dict) and "running" in child)
 
     def quiet(self, *, timeout: float = ANSWER_SECONDS) -> OrderAnswer:
         """Have it claim nothing more; what runs ends, and the worker stays. `timeout` is in seconds, for the answer."""
@@ -140,6 +148,7 @@ def _handle(session: SessionInfo) -> WorkerHandle:
         host=session.host,
         pid=session.pid,
         state=session.state,
+        started_us=session.started_us,
         renewed_us=session.renewed_us,
         details=_details(session.details),
     )
