@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from django_jobs.connections import connections
-from tests.backends.redis.server import Server
 from tests.integration.harness import Site, until
 from tests.integration.site import jobs
 
@@ -18,24 +14,11 @@ SLEEP_SECONDS = 30.0
 """Of each job: far longer than it takes to start them all, on a slow machine too."""
 
 
-@pytest.fixture(params=["the database", "redis"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path, settings: Any, site: Site) -> Iterator[dict[str, Any]]:
-    if request.param == "the database":
-        yield {}
-        return
-    server = Server(tmp_path).start()
-    given = {"BROKER": server.url, "RESULT_STORE": server.url}
-    settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, **given}
-    yield given
-    connections.broker.close()
-    server.stop()
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_two_thousand_coroutines_take_the_time_of_about_one(site: Site, broker: dict[str, Any]) -> None:
+def test_two_thousand_coroutines_take_the_time_of_about_one(site: Site, either_broker: dict[str, Any]) -> None:
     results = jobs.coroutine.delay_many([((f"c{number}", SLEEP_SECONDS), {}) for number in range(JOBS)])
-    site.worker("--pool", "asyncio", "-c", str(JOBS), settings=broker).ready()
+    site.worker("--pool", "asyncio", "-c", str(JOBS), settings=either_broker).ready()
 
     until(lambda: len(site.ledger("end")) == JOBS, 180, what=lambda: f"{len(site.ledger('end'))} ends; {site.said()}")
 
