@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django_jobs.client.cancelling import CancelCounts, cancel_jobs
+    from django_jobs.client.control import OrderAnswer, WorkerHandle, workers
     from django_jobs.client.decorator import job, shared_task
     from django_jobs.client.pausing import pause_queue, pause_task, paused, resume_queue, resume_task
     from django_jobs.client.result import AsyncResult
@@ -80,6 +81,7 @@ __all__ = [
     "JobsError",
     "MaxRetriesExceededError",
     "NotMigrated",
+    "OrderAnswer",
     "Pause",
     "PayloadTooLarge",
     "Reject",
@@ -97,6 +99,7 @@ __all__ = [
     "TimeLimitExceeded",
     "TransactionBroken",
     "UniqueConflict",
+    "WorkerHandle",
     "WorkerLostError",
     "cancel_jobs",
     "crontab",
@@ -110,15 +113,18 @@ __all__ = [
     "resume_queue",
     "resume_task",
     "shared_task",
+    "workers",
 ]
 
 _HOMES = {
     "AsyncResult": "django_jobs.client.result",
     "CancelAnswer": "django_jobs.ports.broker",
     "CancelCounts": "django_jobs.client.cancelling",
+    "OrderAnswer": "django_jobs.client.control",
     "Pause": "django_jobs.core.pause",
     "State": "django_jobs.core.states",
     "Task": "django_jobs.client.task",
+    "WorkerHandle": "django_jobs.client.control",
     "cancel_jobs": "django_jobs.client.cancelling",
     "crontab": "django_jobs.core.crontab",
     "current_job": "django_jobs.execution.context",
@@ -131,6 +137,7 @@ _HOMES = {
     "resume_queue": "django_jobs.client.pausing",
     "resume_task": "django_jobs.client.pausing",
     "shared_task": "django_jobs.client.decorator",
+    "workers": "django_jobs.client.control",
 }
 """Public name -> module; a name that is not here is an exception."""
 

@@ -9,9 +9,10 @@ from django_jobs.admin.definitions import TaskDefinitionAdmin
 from django_jobs.admin.live import LiveJobAdmin
 from django_jobs.admin.results import JobResultAdmin
 from django_jobs.admin.schedules import PeriodicScheduleAdmin
-from django_jobs.models import Job, JobResult, PeriodicSchedule, TaskDefinition
+from django_jobs.admin.workers import WorkerAdmin
+from django_jobs.models import Job, JobResult, PeriodicSchedule, Session, TaskDefinition
 
-__all__ = ["JobResultAdmin", "LiveJobAdmin", "PeriodicScheduleAdmin", "TaskDefinitionAdmin", "register"]
+__all__ = ["JobResultAdmin", "LiveJobAdmin", "PeriodicScheduleAdmin", "TaskDefinitionAdmin", "WorkerAdmin", "register"]
 
 
 def register(site: AdminSite) -> None:
@@ -20,6 +21,7 @@ def register(site: AdminSite) -> None:
     site.register(PeriodicSchedule, PeriodicScheduleAdmin)
     site.register(Job, LiveJobAdmin)
     site.register(JobResult, JobResultAdmin)
+    site.register(Session, WorkerAdmin)
 
 
 register(admin.site)

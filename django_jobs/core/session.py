@@ -11,6 +11,8 @@ class SessionState(StrEnum):
     """Where a session is in its life; a dead one stays dead."""
 
     ALIVE = "alive"
+    QUIET = "quiet"
+    """It lives, and claims nothing."""
     STOPPING = "stopping"
     DEAD = "dead"
 

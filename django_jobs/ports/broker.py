@@ -8,7 +8,7 @@ unknown, and the caller repeats it or lets the fence decide.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
@@ -22,6 +22,7 @@ from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.exceptions import UniqueConflict
 from django_jobs.ports.atomic import AtomicRuns
+from django_jobs.ports.control import OrderBook
 from django_jobs.ports.pausing import Pausing
 
 PROGRESS_KEPT_SECONDS: Final = 86_400
@@ -99,7 +100,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float = 0.0
 
 
-class Broker(Pausing, ABC):
+class Broker(Pausing, OrderBook):
     """Holds jobs between their enqueue and their end."""
 
     in_transaction: bool = False

@@ -79,7 +79,7 @@ class Child:
                 slots=slots,
                 poke_supervisor=poke_supervisor,
                 clock=boot_seconds,
-                in_main_thread=options.runners == 1,
+                in_main_thread=options.interrupts_functions,
                 cancel_coroutine=self._coroutines.cancel_one,
             ),
             around=setup.around,

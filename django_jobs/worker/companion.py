@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from django_jobs.worker.child import prepare_signals
-from django_jobs.worker.deaths import signal_name
+from django_jobs.worker.deaths import describe_status
 from django_jobs.worker.processes import Tie, ended, fork, kill, wait_for
 
 logger = logging.getLogger("django_jobs.worker")
@@ -65,9 +65,7 @@ class Companion:
             self._pid = None
 
     def _ended_by_itself(self, status: int, now: float) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        how = f"exit status {code}" if code >= 0 else signal_name(-code)
-        logger.error("The %s has ended (%s); it is replaced.", self._name, how)
+        logger.error("The %s has ended (%s); it is replaced.", self._name, describe_status(status))
         if now - self._forked_at >= YOUNG_SECONDS:
             self._failures = 0
             return

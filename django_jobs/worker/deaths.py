@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -197,6 +198,12 @@ def how_it_died(child: DeadChild, *, ran_us: int | None) -> str:
     if child.exit_code == -signal.SIGKILL:
         text += " On Linux this is usually the out-of-memory killer."
     return text
+
+
+def describe_status(status: int) -> str:
+    """Say how a process has ended, from what os.waitpid gave."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit status {code}" if code >= 0 else signal_name(-code)
 
 
 def signal_name(number: int) -> str:

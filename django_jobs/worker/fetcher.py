@@ -18,7 +18,7 @@ from django_jobs.core.claim import Claim, Want
 from django_jobs.core.outcome import Kind, Outcome
 from django_jobs.execution.plan import Plan, Plans
 from django_jobs.ports.broker import Broker
-from django_jobs.worker.layout import Word
+from django_jobs.worker.layout import ChildWord, Word
 from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.pace import Pace
 from django_jobs.worker.queues import QueueOrder
@@ -319,6 +319,9 @@ class Fetcher:
 
     def _fetch(self) -> None:
         """Settle and claim for a runner that has nothing to do; wait for a hint when there is nothing."""
+        if self._slots[ChildWord.DISMISSED]:  # looked at here only: a line that is there is run first
+            self.leave = self.leave or Leave.DISMISSED
+            return
         idle = max(1, self._runners - self._running)
         claims = 0 if self._has_asked and not self._ended else self._exchange(claiming=True, idle=idle)
         self._has_asked = False
@@ -330,10 +333,10 @@ class Fetcher:
         if trips.is_fenced:
             self._slots.sign(self._clock())
             trips.sleep(FENCED_SECONDS)
-        elif self._burst and self.is_idle and not trips.more:
-            self._leave_when_drained()
         elif self._wants.are_held_back:  # hints of what it would not take are no news
             trips.pause_without_hints(trips.poll_seconds(), unless=lambda: self._ended)
+        elif self._burst and self.is_idle and not trips.more:
+            self._leave_when_drained()
         elif self._running or not self._want_allowed:  # whoever is poked would claim before it settles
             maybe = trips.more and self._want_allowed
             trips.pause(MAYBE_SECONDS if maybe else trips.poll_seconds(), unless=lambda: self._ended)

@@ -5,10 +5,7 @@ Each duty is a step that returns the seconds until it wants to be called again; 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -16,19 +13,23 @@ from typing import Final
 
 from django_jobs.core.claim import ClaimName
 from django_jobs.core.outcome import Kind, Outcome
-from django_jobs.core.session import SessionInfo, SessionState
+from django_jobs.core.session import SessionInfo
 from django_jobs.exceptions import BrokerError
 from django_jobs.worker.backoff import Backoff
 from django_jobs.worker.burials import Burials
 from django_jobs.worker.cancels import Cancels
+from django_jobs.worker.control import Control
 from django_jobs.worker.deaths import now_us
+from django_jobs.worker.details import session_info, state_of
 from django_jobs.worker.layout import ChildWord, Flag, Held, HeldJob, Word
 from django_jobs.worker.maintenance import Maintenance
 from django_jobs.worker.options import fence_seconds
 from django_jobs.worker.outlist import OutList
 from django_jobs.worker.relaying import Relaying
+from django_jobs.worker.scaling import Scaling
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import ChildSlots, Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 logger = logging.getLogger("django_jobs.worker")
@@ -39,6 +40,8 @@ WATCH_SECONDS: Final = 0.25
 SIGN_SECONDS: Final = 0.5
 LATE_FACTOR: Final = 2.0
 """Renewals further apart than this many periods are a gap."""
+EARLY_FACTOR: Final = 0.5
+"""Those closer than this many are one."""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Keeper:
         wake: Wake,
         poke_supervisor: Callable[[], None],
         poke_children: Callable[[], None],
+        stacks: Stacks,
         clock: Callable[[], float],
         random: Random,
     ) -> None:
@@ -92,6 +96,16 @@ class Keeper:
             owner=session,
             random=random,
         )
+        self._control = Control(
+            setup,
+            self._broker,
+            session=session,
+            shared=shared,
+            stacks=stacks,
+            sign=self._sign,
+            poke_supervisor=poke_supervisor,
+            poke_children=poke_children,
+        )
         self._renewals_in_a_row = 0
         self._last_renewed_at = float("-inf")
         self._renewal_at = 0.0
@@ -107,6 +121,8 @@ class Keeper:
             Duty(Cancels(self._broker, shared, poke_supervisor).step),
             Duty(self.unpark),
             Duty(self.catch_up),
+            Duty(self.obey),
+            Duty(Scaling(setup, self._broker, shared, poke_supervisor).step if setup.options.autoscale else _never),
             Duty(self._out_list.step if not self._broker.holds_results else _never),
             Duty(self._relaying.step if self._relaying is not None else _never),
             Duty(self._maintenance.let_in),
@@ -162,7 +178,7 @@ class Keeper:
         """Make the session known; children start claiming once it is."""
         if not self._shared.words[Word.SESSION_OPEN]:
             before = self._clock()
-            self._broker.open_session(self._info(SessionState.ALIVE))
+            self._broker.open_session(self._info())
             self._renewed(before)
             self._shared.words[Word.SESSION_OPEN] = 1
             self._duties[1].due_at = self._clock() + self._policy.session_renew_seconds
@@ -175,8 +191,7 @@ class Keeper:
         if before - self._shared.floats[Word.SUPERVISOR_SIGN] > self._policy.session_timeout_seconds / 3:
             self._renewals_in_a_row = 0
             return min(period, WATCH_SECONDS)
-        state = SessionState.STOPPING if self._shared.stopping else SessionState.ALIVE
-        renewal = self._broker.renew(self._info(state))
+        renewal = self._broker.renew(self._info())
         if not renewal.alive:
             logger.error(
                 "The session %s was declared dead: it was not renewed for %g s. Its jobs belong to others; "
@@ -225,6 +240,14 @@ class Keeper:
             self._setup.catch_up()
         return float("inf")
 
+    def obey(self) -> float:
+        """See to what people have ordered, and let the next renewal tell it soon."""
+        seconds = self._control.step()
+        if self._control.has_news:
+            self._control.has_news = False
+            self._duties[1].due_at = 0.0
+        return seconds
+
     def maintain(self) -> float:
         """Prune and sweep."""
         return self._maintenance.step()
@@ -240,9 +263,13 @@ class Keeper:
         return self._backoff.failed(error)
 
     def _renewed(self, before: float) -> None:
-        late = before - self._last_renewed_at > LATE_FACTOR * self._policy.session_renew_seconds
-        self._renewals_in_a_row = 1 if late else self._renewals_in_a_row + 1
-        self._last_renewed_at = before
+        apart = (before - self._last_renewed_at) / self._policy.session_renew_seconds
+        if apart > LATE_FACTOR:
+            self._renewals_in_a_row = 1
+        elif apart > EARLY_FACTOR:  # one that was early, to tell an answer, proves no period without a gap
+            self._renewals_in_a_row += 1
+        if apart > EARLY_FACTOR:
+            self._last_renewed_at = before
         self._shared.floats[Word.RENEWED_AT] = before
         self._shared.floats[Word.FENCE_AT] = before + fence_seconds(self._policy)
         if self._backoff.worked():
@@ -328,33 +355,13 @@ class Keeper:
             if taken and child[ChildWord.INCARNATION] == incarnation:
                 child.flag(job.place, job.attempt, Flag.MARKED)
 
-    def _info(self, state: SessionState) -> SessionInfo:
-        options = self._setup.options
-        details = {
-            "version": self._setup.version,
-            "queues": None if options.queues is None else dict(options.queues),
-            "pool": options.pool.value,
-            "slots": options.slots,
-            "tasks": len(self._setup.tasks),
-            "children": [
-                {
-                    "pid": child[ChildWord.PID],
-                    "running": child[ChildWord.RUNNING],
-                    "waiting": child[ChildWord.WAITING],
-                    "started": child[ChildWord.STARTED],
-                    "memory_bytes": child[ChildWord.MEMORY],
-                }
-                for child in self._shared.children
-                if child[ChildWord.PID]
-            ],
-        }
-        return SessionInfo(
-            id=self._session,
-            worker=options.name,
-            host=socket.gethostname(),
-            pid=os.getppid() if options.children else os.getpid(),
-            state=state,
-            details=json.dumps(details),
+    def _info(self) -> SessionInfo:
+        return session_info(
+            self._setup,
+            self._shared,
+            session=self._session,
+            state=state_of(self._shared),
+            answers=self._control.answers,
         )
 
 

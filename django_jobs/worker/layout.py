@@ -9,12 +9,28 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 from typing import Final, NamedTuple
 
-HEAD_WORDS: Final = 16
-CHILD_WORDS: Final = 16
+HEAD_WORDS: Final = 32
+CHILD_WORDS: Final = 32
 MAX_OPEN_CLAIMS: Final = 64
 MAX_HELD: Final = 1000
 RECORD_WORDS: Final = 14
-BLOCK_WORDS: Final = CHILD_WORDS + MAX_OPEN_CLAIMS + MAX_HELD * RECORD_WORDS
+
+
+class Size(NamedTuple):
+    """How much one child's block has room for."""
+
+    claims: int = MAX_OPEN_CLAIMS
+    """Open at a time: each long job may keep a claim of its own open."""
+    held: int = MAX_HELD
+
+    @classmethod
+    def of(cls, *, runners: int, coroutines: int) -> Size:
+        """Return what a child needs that runs so many jobs at a time, and holds some more."""
+        return cls(claims=MAX_OPEN_CLAIMS + runners + coroutines, held=max(MAX_HELD, coroutines + MAX_HELD // 2))
+
+    @property
+    def words(self) -> int:
+        return CHILD_WORDS + self.claims + self.held * RECORD_WORDS
 
 
 class Word(IntEnum):
@@ -31,6 +47,10 @@ class Word(IntEnum):
     SESSION_OPEN = 8  # the broker knows the session
     SUSPECTS_MADE = 9  # counts what made suspects, so that an idle child asks for them at once
     LIMITS_AT = 10  # F: the supervisor looks at limits of time again by then
+    CHILDREN = 20  # how many children are wanted
+    QUIET = 21  # nothing is claimed
+    STOP_ORDERED = 22  # somebody has ordered a stop from afar
+    ORDER = 23  # the number of the last order of this session that was obeyed
 
 
 class ChildWord(IntEnum):
@@ -51,6 +71,7 @@ class ChildWord(IntEnum):
     ENDED_US = 12  # wall clock, microseconds: when it was waited for
     LIMITED = 13  # running jobs with a limit of time
     CANCELS = 14  # running jobs whose cancel is requested, as the keeper last saw them
+    DISMISSED = 20  # it is to leave once what it runs has ended
 
 
 class Death(IntEnum):

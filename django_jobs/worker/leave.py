@@ -31,6 +31,8 @@ class Leave(IntEnum):
     """--burst: nothing is due any more."""
     ENOUGH = 66
     """--max-jobs are started, over all children."""
+    DISMISSED = 67
+    """Fewer children are wanted."""
 
 
 class Quota:

@@ -27,6 +27,8 @@ class WorkerSetup:
     """The names of all tasks that this worker knows."""
     at_most_once: tuple[str, ...]
     """Those with acks_late=False."""
+    left_to_others: tuple[str, ...] = ()
+    """Tasks that the project has and this worker's pool cannot run; they are as unknown to it."""
     open_broker: Callable[[], Broker]
     """Returns a broker over a connection of its own."""
     open_results: Callable[[], ResultStore]

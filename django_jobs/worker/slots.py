@@ -18,16 +18,14 @@ from typing import Final
 
 from django_jobs.core.claim import Claim
 from django_jobs.worker.layout import (
-    BLOCK_WORDS,
     CHILD_WORDS,
     HEAD_WORDS,
-    MAX_HELD,
-    MAX_OPEN_CLAIMS,
     RECORD_WORDS,
     ChildWord,
     Flag,
     Held,
     HeldJob,
+    Size,
     Word,
 )
 
@@ -39,8 +37,9 @@ _RECORD: Final = struct.Struct("=QQQq64s")
 class Shared:
     """The mapping and its locks; made by the supervisor before it forks."""
 
-    def __init__(self, children: int) -> None:
-        self._map = mmap.mmap(-1, 8 * (HEAD_WORDS + children * BLOCK_WORDS))
+    def __init__(self, children: int, size: Size = Size()) -> None:  # noqa: B008  it is a constant
+        self.size = size
+        self._map = mmap.mmap(-1, 8 * (HEAD_WORDS + children * size.words))
         view = memoryview(self._map)
         self.words: memoryview[int] = view.cast("Q")
         self.floats: memoryview[float] = view.cast("d")
@@ -56,12 +55,13 @@ class Shared:
         self.words[Word.STOPPING] = int(value)
 
     def reset(self) -> None:
-        """Forget everything but the clocks, for a new session; only without children."""
-        for word in (Word.STOPPING, Word.DEAD, Word.CLOSING, Word.SESSION_OPEN):
+        """Forget all but the clocks and what the worker was told to be, for a new session; only without children."""
+        for word in (Word.STOPPING, Word.DEAD, Word.CLOSING, Word.SESSION_OPEN, Word.ORDER):
             self.words[word] = 0
         self.floats[Word.FENCE_AT] = self.floats[Word.RENEWED_AT] = 0.0
         for child in self.children:
-            child.reset(pid=0, incarnation=0)
+            if child[ChildWord.INCARNATION]:  # pages of a block that nobody has used stay untouched
+                child.reset(pid=0, incarnation=0)
 
     def take_ticket(self, limit: int) -> bool:
         """Count one started job of at most `limit`; False when there were as many already."""
@@ -84,12 +84,14 @@ class ChildSlots:
         self._words = shared.words
         self._floats = shared.floats
         self._map = shared._map
-        self._head = HEAD_WORDS + index * BLOCK_WORDS
+        self._size = size = shared.size
+        self._head = HEAD_WORDS + index * size.words
         self._claims = self._head + CHILD_WORDS
-        self._records = self._claims + MAX_OPEN_CLAIMS
+        self._records = self._claims + size.claims
         self._lock = _make_lock()
-        # Only the child's own process uses these two, from its fork on.
-        self._free = list(range(MAX_HELD - 1, -1, -1))
+        # Only the child's own process uses these, from its fork on.
+        self._free = list(range(size.held - 1, -1, -1))
+        self._free_claims = list(range(size.claims - 1, -1, -1))
         self._places: dict[int, int] = {}
 
     # -- read by all -------------------------------------------------------------------------------------------
@@ -105,14 +107,14 @@ class ChildSlots:
         """Return (incarnation, number) of every claim that the child has published."""
         while True:
             incarnation = self[ChildWord.INCARNATION]
-            numbers = self._words[self._claims : self._claims + MAX_OPEN_CLAIMS].tolist()
+            numbers = self._words[self._claims : self._records].tolist()
             if incarnation == self[ChildWord.INCARNATION]:
                 return {(incarnation, number) for number in numbers if number}
 
     def jobs(self) -> list[HeldJob]:
         """Return the records that are in use; exact under the lock or when the child is dead."""
         found = []
-        for index in range(MAX_HELD):
+        for index in range(self._size.held):
             word = self._words[self._records + index * RECORD_WORDS]
             if word & 0xFF:
                 found.append(self._read(index))
@@ -137,11 +139,12 @@ class ChildSlots:
 
     def reset(self, *, pid: int, incarnation: int) -> None:
         """Empty the block for a new child (the supervisor, before the fork)."""
-        start, stop = 8 * self._head, 8 * (self._head + BLOCK_WORDS)
+        start, stop = 8 * self._head, 8 * (self._head + self._size.words)
         self._map[start:stop] = bytes(stop - start)
         self._words[self._head + ChildWord.PID] = pid
         self._words[self._head + ChildWord.INCARNATION] = incarnation
-        self._free = list(range(MAX_HELD - 1, -1, -1))
+        self._free = list(range(self._size.held - 1, -1, -1))
+        self._free_claims = list(range(self._size.claims - 1, -1, -1))
         self._places = {}
 
     def set(self, word: ChildWord, value: int) -> None:
@@ -164,18 +167,18 @@ class ChildSlots:
 
     def publish(self, number: int) -> bool:
         """Note an open claim before it is asked for; False when there are too many."""
-        for place in range(MAX_OPEN_CLAIMS):
-            if not self._words[self._claims + place]:
-                self._words[self._claims + place] = number
-                self._places[number] = place
-                return True
-        return False
+        if not self._free_claims:
+            return False
+        place = self._places[number] = self._free_claims.pop()
+        self._words[self._claims + place] = number
+        return True
 
     def withdraw(self, number: int) -> None:
         """Take out a claim whose last settle has been answered."""
         place = self._places.pop(number, None)
         if place is not None:
             self._words[self._claims + place] = 0
+            self._free_claims.append(place)
 
     def holds(self, index: int, number: int) -> bool:
         """Say whether the job at this place, of the claim with this number, is not settled yet."""

@@ -21,6 +21,7 @@ from django_jobs.worker.leave import Leave
 from django_jobs.worker.processes import EXIT_BROKEN
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 logger = logging.getLogger("django_jobs.worker")
@@ -35,13 +36,14 @@ class Solo:
     def __init__(self, setup: WorkerSetup, *, on_ready: Callable[[], None] = lambda: None) -> None:
         self._setup = setup
         self._on_ready = on_ready
-        self._shared = Shared(1)
+        self._shared = Shared(1, setup.options.size)
         self._slots = self._shared.children[0]
         self._wake = Wake()
         self._keeper_wake = Wake()
         self._session = uuid.uuid4().hex
         self._requests = 0
         self._child: Child | None = None
+        self._stacks = Stacks()
 
     def run(self) -> int:
         """Work until stopped, drained or at a limit; return the exit code."""
@@ -91,6 +93,7 @@ class Solo:
             wake=self._keeper_wake,
             poke_supervisor=self._wake.poke,
             poke_children=self._wake.poke,
+            stacks=self._stacks,
             clock=boot_seconds,
             random=Random(),
         )
@@ -103,6 +106,8 @@ class Solo:
             if not ready and self._slots[ChildWord.ANSWERS]:
                 ready = True
                 self._on_ready()
+            if self._shared.words[Word.STOP_ORDERED] and not self._shared.stopping:
+                os.kill(os.getpid(), signal.SIGTERM)
             if self._shared.words[Word.DEAD]:
                 logger.critical("The session is dead and its job cannot be killed apart: the process ends.")
                 os._exit(EXIT_BROKEN)

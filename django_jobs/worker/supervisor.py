@@ -20,18 +20,18 @@ from typing import Final
 
 from django_jobs.signals import worker_started, worker_stopped
 from django_jobs.worker.backoff import Pause
-from django_jobs.worker.child import child_main, prepare_signals
+from django_jobs.worker.child import prepare_signals
+from django_jobs.worker.children import Children
 from django_jobs.worker.clock import boot_seconds
 from django_jobs.worker.companion import Companion
-from django_jobs.worker.deaths import now_us, signal_name
-from django_jobs.worker.enforcer import Enforcer, Running
+from django_jobs.worker.deaths import describe_status
+from django_jobs.worker.enforcer import Enforcer
 from django_jobs.worker.keeper import Keeper
-from django_jobs.worker.layout import ChildWord, Death, Word
-from django_jobs.worker.leave import Leave, resident_bytes
-from django_jobs.worker.options import fence_seconds
+from django_jobs.worker.layout import Word
 from django_jobs.worker.processes import Tie, ended, fork, kill, wait_for
 from django_jobs.worker.setup import WorkerSetup
-from django_jobs.worker.slots import ChildSlots, Shared
+from django_jobs.worker.slots import Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 logger = logging.getLogger("django_jobs.worker")
@@ -55,25 +55,24 @@ class Supervisor:
         self._on_ready: Callable[[], None] | None = on_ready
         self._policy = setup.policy
         self._options = setup.options
-        wanted = setup.options.children
         # Twice as many blocks as children: a dead child's block is kept until the keeper has settled it.
-        self._shared = Shared(2 * wanted)
-        self._children: list[Running] = []
-        self._wakes = {slots.index: Wake() for slots in self._shared.children}
+        self._shared = Shared(2 * setup.options.most_children, setup.options.size)
+        self._shared.words[Word.CHILDREN] = setup.options.children
         self._wake = Wake()
         self._keeper_wake = Wake()
         self._tie = Tie()
+        self._children = Children(
+            setup, self._shared, self._tie, poke_supervisor=self._wake.poke, poke_keeper=self._keeper_wake.poke
+        )
         self._beat = Companion("beat", setup.beat, self._tie) if setup.beat is not None else None
         self._keeper: int | None = None
         self._keeper_forked_at = 0.0
         self._keeper_pause = Pause()
-        self._child_pause = Pause()
         self._enforcer = Enforcer(self._shared, cancel_grace_seconds=self._policy.cancel_grace_seconds)
-        self._incarnation = 0
+        self._stacks = Stacks()
         self._session = ""
         self._stop_requests = 0
         self._stop_at: float | None = None
-        self._left: set[Leave] = set()
         self._quits = 0
         self._to_dump: list[int] = []
         """Processes that are still to write their stacks."""
@@ -121,28 +120,21 @@ class Supervisor:
         self._watch_keeper(now)
         if self._beat is not None:
             self._beat.watch(now)
-        self._watch_children(now)
-        self._enforcer.watch(self._children, now)
+        if self._on_ready is not None and self._children.has_answer:
+            self._on_ready()
+            self._on_ready = None
+        self._children.watch(now)
+        self._enforcer.watch(self._children.living, now)
         if self._stop_at is None:
-            self._refill(now)
+            self._children.refill(self._session, now)
         elif now >= self._stop_at:
-            self._kill_children()
+            self._children.kill_all(now)
 
     def _is_over(self) -> bool:
-        if self._children:
-            return False
-        return self._stop_at is not None or (bool(self._left) and not self._wants_children())
+        return self._children.are_done or (self._stop_at is not None and not self._children.living)
 
     def _family(self) -> list[int]:
-        return [child.pid for child in self._children] + ([self._keeper] if self._keeper is not None else [])
-
-    def _wants_children(self) -> bool:
-        """Whether there is work left for a child: none at a limit, or drained with nothing to give back."""
-        if Leave.ENOUGH in self._left:
-            return False
-        if Leave.DRAINED in self._left:
-            return any(slots[ChildWord.DEATH] for slots in self._shared.children)
-        return True
+        return [child.pid for child in self._children.living] + ([self._keeper] if self._keeper is not None else [])
 
     def _begin_session(self) -> None:
         self._session = uuid.uuid4().hex
@@ -152,7 +144,7 @@ class Supervisor:
 
     def _begin_again(self) -> None:
         """Kill all that runs, wait for it, and start under a new session: the old one's jobs belong to others."""
-        self._kill_children()
+        self._children.kill_all(boot_seconds())
         self._kill_keeper()
         if self._stop_at is None:
             logger.warning("The worker goes on with a new session.")
@@ -196,6 +188,8 @@ class Supervisor:
             os.kill(pid, signal.SIGQUIT)  # one per step: what several write at once to one stderr, nobody can read
         if self._options.reloader_pid is not None and os.getppid() != self._options.reloader_pid:
             self._stop_requests = max(1, self._stop_requests)
+        if self._shared.words[Word.STOP_ORDERED]:
+            self._stop_requests = max(1, self._stop_requests)
         if self._stop_requests and self._stop_at is None:
             self._stop(now)
         if self._stop_requests > 1 and self._stop_at is not None:
@@ -206,122 +200,23 @@ class Supervisor:
         self._shared.stopping = True
         if self._beat is not None:
             self._beat.stop()
-        self._poke_children()
-        running = sum(child.slots[ChildWord.RUNNING] for child in self._children)
+        self._children.poke()
+        running = self._children.running_jobs
         logger.info(
             "Stopping: %s. A second signal stops at once.",
             f"{running} running jobs have {self._options.grace_seconds:g} s" if running else "no job runs",
         )
 
-    # -- children ----------------------------------------------------------------------------------------------
-
-    def _refill(self, now: float) -> None:
-        missing = self._options.children - len(self._children)
-        if missing <= 0 or now < self._child_pause.until:
-            return
-        if self._left & {Leave.DRAINED, Leave.ENOUGH}:
-            if self._children or not self._wants_children() or not self._deaths_are_settled():
-                return
-            missing = 1
-        elif self._options.burst and not self._deaths_are_settled():
-            return  # the replacement must find what the dead child gives back
-        for slots in [slots for slots in self._shared.children if self._is_free(slots)][:missing]:
-            self._fork_child(slots, now)
-
-    def _is_free(self, slots: ChildSlots) -> bool:
-        return not slots[ChildWord.PID] and not slots[ChildWord.DEATH]
-
-    def _deaths_are_settled(self) -> bool:
-        return not any(slots[ChildWord.DEATH] for slots in self._shared.children)
-
-    def _fork_child(self, slots: ChildSlots, now: float) -> None:
-        self._incarnation += 1
-        wake = self._wakes[slots.index]
-        wake.drain()
-        slots.reset(pid=0, incarnation=self._incarnation)
-        slots.set_seconds(ChildWord.STARTED_AT, now)
-        slots.sign(now)
-        incarnation, session = self._incarnation, self._session
-
-        def main() -> int:
-            return child_main(
-                self._setup,
-                session=session,
-                incarnation=incarnation,
-                shared=self._shared,
-                slots=slots,
-                wake=wake,
-                poke_supervisor=self._wake.poke,
-            )
-
-        pid = fork(self._tie, main)
-        slots.set(ChildWord.PID, pid)
-        self._children.append(Running(pid=pid, slots=slots))
+    # -- the keeper --------------------------------------------------------------------------------------------
 
     def _reap(self, now: float) -> None:
-        for child in list(self._children):
-            status = ended(child.pid)
-            if status is not None:
-                self._children.remove(child)
-                self._bury(child, status, now)
+        self._children.reap(now)
         if self._keeper is not None and (status := ended(self._keeper)) is not None:
             self._keeper = None
             self._keeper_pause.ended(lived_seconds=now - self._keeper_forked_at, now=now)
             self._free_locks()
             if not self._shared.words[Word.CLOSING]:
-                logger.error("The keeper has ended (%s); it is replaced.", _how(status))
-
-    def _bury(self, child: Running, status: int, now: float) -> None:
-        """Leave what is known of a dead child to the keeper; a block with nothing in it is free at once."""
-        slots = child.slots
-        slots.break_lock()
-        code = os.waitstatus_to_exitcode(status)
-        in_order = code in set(Leave) and not child.killed and not slots[ChildWord.RUNNING]
-        if in_order and Leave(code) is not Leave.STOPPING:
-            self._left.add(Leave(code))
-        if not in_order and not child.killed:
-            logger.error("Child process %d has ended (%s); it is replaced.", child.pid, _how(status))
-            if not slots[ChildWord.STARTED]:
-                self._child_pause.ended(lived_seconds=now - slots.seconds(ChildWord.STARTED_AT), now=now)
-        slots.set(ChildWord.DEATH_STATUS, status)
-        slots.set(ChildWord.ENDED_US, now_us())
-        if in_order and not slots.open_claims() and not slots.jobs():
-            slots.reset(pid=0, incarnation=0)
-            return
-        slots.set(ChildWord.DEATH, Death.INTERRUPTED if in_order or child.killed else Death.CRASHED)
-        self._keeper_wake.poke()
-
-    def _watch_children(self, now: float) -> None:
-        stuck_seconds = fence_seconds(self._policy)
-        for child in self._children:
-            slots = child.slots
-            slots.set(ChildWord.MEMORY, resident_bytes(child.pid))
-            if self._on_ready is not None and slots[ChildWord.ANSWERS]:
-                self._on_ready()
-                self._on_ready = None
-            if not slots[ChildWord.RUNNING] and now - slots.seconds(ChildWord.SIGN) > stuck_seconds:
-                logger.error(
-                    "Child process %d gave no sign for %.0f s outside of jobs; it is killed and replaced.",
-                    child.pid,
-                    stuck_seconds,
-                )
-                child.killed = True
-                kill(child.pid)
-
-    def _kill_children(self) -> None:
-        """Kill, wait and bury: nothing is given back while it may run."""
-        for child in self._children:
-            child.killed = True
-            kill(child.pid)
-        while self._children:
-            child = self._children.pop()
-            self._bury(child, wait_for(child.pid), boot_seconds())
-
-    def _poke_children(self) -> None:
-        for wake in self._wakes.values():
-            wake.poke()
-
-    # -- the keeper --------------------------------------------------------------------------------------------
+                logger.error("The keeper has ended (%s); it is replaced.", describe_status(status))
 
     def _watch_keeper(self, now: float) -> None:
         if self._keeper is None:
@@ -346,7 +241,8 @@ class Supervisor:
                 shared=self._shared,
                 wake=self._keeper_wake,
                 poke_supervisor=self._wake.poke,
-                poke_children=self._poke_children,
+                poke_children=self._children.poke,
+                stacks=self._stacks,
                 clock=boot_seconds,
                 random=Random(),
             )
@@ -383,8 +279,3 @@ class Supervisor:
             self._beat.finish()  # a tick that it fires just now is committed, or rolls back and is another beat's
         logger.info("Stopped.")
         return EXIT_TWICE if self._stop_requests > 1 else 0
-
-
-def _how(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    return f"exit status {code}" if code >= 0 else signal_name(-code)

@@ -27,11 +27,16 @@ def unkept_limits(setup: WorkerSetup) -> list[str]:
             f"Soft limits of time are not raised in threads, where nothing can interrupt a job safely: {_some(names)}. "
             "Hard limits are kept. Use processes with --threads 1, or coroutine functions."
         )
+    if setup.left_to_others:
+        warnings.append(
+            f"--pool {setup.options.pool.value} has no loop for coroutine functions: {_some(setup.left_to_others)}. "
+            "Their jobs are put aside until a worker of another pool starts: give them a queue of their own."
+        )
     return warnings
 
 
 def _keeps_soft(plan: Plan, options: WorkerOptions) -> bool:
-    return plan.options.soft_time_limit is None or plan.is_async or options.runners == 1
+    return plan.options.soft_time_limit is None or plan.is_async or options.interrupts_functions
 
 
 def _some(names: Iterable[str]) -> str:

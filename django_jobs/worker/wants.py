@@ -53,7 +53,7 @@ class Wants:
         self._in_a_row = 0
         self._watch = SuspectWatch()
         self.are_held_back = False
-        """Whether this child, for now, claims nothing but a suspect: once it runs nothing."""
+        """Whether this child, for now, claims nothing (a quiet worker), or nothing but a suspect, once it is idle."""
         self._brought_jobs = True
         self._coroutines_only = False
 
@@ -63,6 +63,9 @@ class Wants:
         Raises:
             BrokerUnavailable: which queues hold something could not be looked at.
         """
+        if self._shared.words[Word.QUIET]:
+            self.are_held_back = True
+            return None
         if not self._order.knows_any or (self._brought_jobs and self._order.needs_refresh(now)):
             self._order.refresh(self._broker.ready_queues, now)
             self._slots.answered()

@@ -16,6 +16,7 @@ from django_jobs.admin import once, retrying
 from django_jobs.connections import connections
 from django_jobs.core.message import Message, encode_body
 from django_jobs.models import JobResult, PeriodicSchedule, TaskDefinition
+from django_jobs.testing.child import make_session
 from tests.admin.conftest import get, make_result, make_schedule
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +35,8 @@ class Case:
 
 
 VIEW = {name: (f"view_{name}",) for name in ("taskdefinition", "periodicschedule", "jobresult")} | {
-    "job": ("view_jobresult",)
+    "job": ("view_jobresult",),
+    "session": ("view_jobresult",),
 }
 EDIT = ("view_periodicschedule", "add_periodicschedule", "change_periodicschedule", "delete_periodicschedule")
 NEVER = ("nobody has this",)
@@ -81,6 +83,10 @@ CASES: dict[str, Case] = {
     "job_pause": Case(model="job", acts=("pause_queue",), post_only=True),
     "job_resume": Case(model="job", acts=("pause_queue",), post_only=True),
     "job_purge": Case(model="job", shows=(*VIEW["job"], "purge_queue"), acts=("purge_queue",)),
+    "session_changelist": Case(model="session", shows=VIEW["session"]),
+    "session_quiet": Case(model="session", acts=("control_worker",), post_only=True),
+    "session_resume": Case(model="session", acts=("control_worker",), post_only=True),
+    "session_stop": Case(model="session", acts=("control_worker",), post_only=True),
 }  # fmt: skip
 PREFIX = "django_jobs_"
 
@@ -119,7 +125,7 @@ class World:
     def url(self, name: str) -> str:
         keys: dict[str, Any] = {
             "taskdefinition": self.task.pk, "periodicschedule": self.plan.pk, "jobresult": self.result.pk,
-            "job": "live",
+            "job": "live", "session": "session-1",
         }  # fmt: skip
         without = {"changelist", "add", "preview", "selected"}
         takes_key = name.rpartition("_")[2] not in without and name not in {"job_pause", "job_resume", "job_purge"}
@@ -165,13 +171,14 @@ class World:
         tables = [
             list(model.objects.order_by("pk").values()) for model in (TaskDefinition, PeriodicSchedule, JobResult)
         ]
-        pauses = connections.broker.paused()
-        return sorted(views, key=lambda view: view[1]), tables, pauses, LogEntry.objects.count()
+        pauses, orders = connections.broker.paused(), len(connections.broker.orders_of("session-1", after=0))
+        return sorted(views, key=lambda view: view[1]), tables, (pauses, orders), LogEntry.objects.count()
 
 
 @pytest.fixture
 def world(tasks: dict[str, TaskDefinition]) -> World:
     connections.broker.enqueue_many([Message(id="live", task="shop.jobs.send", queue="mail", body=encode_body((), {}))])
+    connections.broker.open_session(make_session())
     return World(task=tasks["ship"], plan=make_schedule(), result=make_result())
 
 
@@ -210,7 +217,16 @@ def test_staff_who_may_only_look_change_nothing(world: World, staff: Callable[..
 @pytest.mark.parametrize("name", CASES)
 def test_another_permission_than_the_needed_one_is_none(world: World, staff: Callable[..., Client], name: str) -> None:
     case = CASES[name]
-    every = {"run_task", "retry_job", "cancel_job", "pause_schedule", "pause_queue", "purge_queue", *EDIT}
+    every = {
+        "run_task",
+        "retry_job",
+        "cancel_job",
+        "pause_schedule",
+        "pause_queue",
+        "purge_queue",
+        "control_worker",
+        *EDIT,
+    }
     client = staff(*(every - set(case.acts)))
     before = world.state()
     client.get(world.url(name))
@@ -277,6 +293,8 @@ BUTTONS = [
     ("job_changelist", "pause_queue", "job_pause"),
     ("job_changelist", "purge_queue", "job_purge"),
     ("taskdefinition_change", "pause_queue", "taskdefinition_pause"),
+    ("session_changelist", "control_worker", "session_quiet"),
+    ("session_changelist", "control_worker", "session_stop"),
 ]
 
 

@@ -10,6 +10,8 @@ import pytest
 from django.apps import apps
 from django.db import connections
 
+from django_jobs.connections import connections as stores
+from tests.backends.redis.server import Server
 from tests.integration.harness import SETTINGS, Site
 from tests.services import Database
 
@@ -25,3 +27,19 @@ def site(database: Database, database_alias: str, settings: Any, tmp_path: Path)
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(params=["the database", "redis"])
+def either_broker(
+    request: pytest.FixtureRequest, tmp_path: Path, settings: Any, site: Site
+) -> Iterator[dict[str, Any]]:
+    """Give the settings of a worker whose broker is the site's database, then a Redis of the test's own."""
+    if request.param == "the database":
+        yield {}
+        return
+    server = Server(tmp_path).start()
+    given = {"BROKER": server.url, "RESULT_STORE": server.url}
+    settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, **given}
+    yield given
+    stores.broker.close()
+    server.stop()

@@ -84,7 +84,7 @@ class Worker:
 
     def ready(self) -> Worker:
         """Wait until the broker has answered it."""
-        self.says("Ready")
+        self.says("Ready", 60)
         return self
 
     def says(self, text: str, seconds: float = 20.0) -> None:

@@ -360,7 +360,7 @@ def test_workers_lists_sessions() -> None:
     assert (shown["session"], shown["pid"], shown["state"], shown["details"]) == ("s1", 7, "alive", {"concurrency": 2})
     text = run("workers")
     assert "\x1b" not in text
-    assert text.splitlines()[0].split() == ["WORKER", "STATE", "PID", "UP", "RENEWED"]
+    assert text.splitlines()[0].split() == ["WORKER", "STATE", "PID", "SLOTS", "RUNS", "UP", "RENEWED"]
 
 
 def test_prune_drops_what_is_older(worker: Worker) -> None:
@@ -388,7 +388,8 @@ def test_wrong_settings_are_an_error_in_one_line() -> None:
 
 def test_every_verb_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(VERBS) == [
-        "list", "show", "enqueue", "retry", "cancel", "purge", "pause", "resume", "stats", "workers", "prune",
+        "list", "show", "enqueue", "retry", "cancel", "purge", "pause", "resume", "stats", "workers", "control",
+        "prune",
     ]  # fmt: skip
     with pytest.raises(SystemExit):
         run("--help")

@@ -80,6 +80,13 @@ def test_queues_have_weights() -> None:
         ("--grace-seconds", "nan"),
         ("--pool", "fibers"),
         ("--log-format", "xml"),
+        ("--autoscale", "4"),
+        ("--autoscale", "4,2"),
+        ("--autoscale", "0,2"),
+        ("--autoscale", "1,2", "--pool", "threads"),
+        ("--autoscale", "1,2", "--pool", "asyncio"),
+        ("--autoscale", "1,2", "--pool", "solo"),
+        ("--autoscale", "1,2", "--concurrency", "2"),
     ],
 )
 def test_what_cannot_be_is_refused_with_usage(arguments: tuple[str, ...]) -> None:

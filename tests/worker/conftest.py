@@ -31,6 +31,7 @@ from django_jobs.worker.report import Reporter
 from django_jobs.worker.settle import HeldClaim
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.slots import ChildSlots, Shared
+from django_jobs.worker.stacks import Stacks
 from django_jobs.worker.wake import Wake
 
 SESSION = "session-1"
@@ -90,6 +91,7 @@ class Desk:
         self.slots.reset(pid=1, incarnation=1)
         self.wake = Wake()
         self.keeper_wake = Wake()
+        self.stacks = Stacks()
         self.open_fence()
 
     def clock(self) -> float:
@@ -137,6 +139,7 @@ class Desk:
             wake=self.keeper_wake,
             poke_supervisor=lambda: self.pokes.append("supervisor"),
             poke_children=lambda: self.pokes.append("children"),
+            stacks=self.stacks,
             clock=self.clock,
             random=Random(1),
         )
@@ -186,3 +189,4 @@ def desk() -> Iterator[Desk]:
     yield made
     made.wake.close()
     made.keeper_wake.close()
+    made.stacks.close()

@@ -16,6 +16,7 @@ from django_jobs.backends.database.held import Held
 from django_jobs.backends.database.rows import SOON_US, chunks
 from django_jobs.backends.database.wakeup import Wakeup
 from django_jobs.core.claim import ClaimName, Want
+from django_jobs.core.control import Order, Standing
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Kind, Outcome, StoredResult
 from django_jobs.core.pause import Pause, Target
@@ -188,6 +189,12 @@ class DatabaseBroker(Broker):
 
     def sessions(self) -> list[SessionInfo]:
         return self._step(sessions.read_sessions, write=False)
+
+    def give_order(self, session_id: str, order: Order) -> int:
+        return self._step(lambda cursor: sessions.give_order(self.engine, cursor, session_id, order))
+
+    def orders_of(self, session_id: str, *, after: int) -> Sequence[Standing]:
+        return self._step(lambda cursor: sessions.orders_of(cursor, session_id, after), write=False)
 
     def release(self, names: Collection[ClaimName], *, cause: str) -> int:
         make = ledger.GiveBack(kind=Kind.RELEASED, cause=cause)

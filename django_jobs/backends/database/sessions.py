@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django_jobs.backends.database import uniques
@@ -9,6 +10,7 @@ from django_jobs.backends.database.engine import Engine
 from django_jobs.backends.database.ledger import GiveBack, give_back
 from django_jobs.backends.database.rows import CLAIMED, MARK, SESSION, in_list
 from django_jobs.core.claim import ClaimName
+from django_jobs.core.control import Order, Standing, append_order, read_orders
 from django_jobs.core.session import SessionInfo, SessionState
 from django_jobs.ports.broker import Renewal, Rescued
 
@@ -44,6 +46,27 @@ def renew(engine: Engine, cursor: Any, session: SessionInfo) -> Renewal:
 def close_session(engine: Engine, cursor: Any, session_id: str) -> None:
     """Drop the row; claims without a session are rescued."""
     cursor.execute(f"DELETE FROM {SESSION} WHERE id = %s", [session_id])
+
+
+def give_order(engine: Engine, cursor: Any, session_id: str, order: Order) -> int:
+    """Add to the list in the session's row, if it lives; the row is locked from the look to the write."""
+    cursor.execute(
+        f"SELECT orders FROM {SESSION} WHERE id = %s AND state <> %s {engine.for_update}",
+        [session_id, SessionState.DEAD.value],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return 0
+    text, number = append_order(row[0] or "", order)
+    cursor.execute(f"UPDATE {SESSION} SET orders = %s WHERE id = %s", [text, session_id])
+    return number
+
+
+def orders_of(cursor: Any, session_id: str, after: int) -> Sequence[Standing]:
+    """Read the list of a living session."""
+    cursor.execute(f"SELECT orders FROM {SESSION} WHERE id = %s AND state <> %s", [session_id, SessionState.DEAD.value])
+    row = cursor.fetchone()
+    return read_orders(row[0], after=after) if row is not None and row[0] else ()
 
 
 def read_sessions(cursor: Any) -> list[SessionInfo]:

@@ -6,19 +6,19 @@ import selectors
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self
 
-import msgspec
 from django.db import DEFAULT_DB_ALIAS
 
 from django_jobs.backends.memory import cancels as cancelling
 from django_jobs.backends.memory import rescue as rescuing
+from django_jobs.backends.memory import sessions, viewing
 from django_jobs.backends.memory import settle as settling
-from django_jobs.backends.memory import viewing
 from django_jobs.backends.memory.atomic import MemoryAtomicRuns
 from django_jobs.backends.memory.records import Record
 from django_jobs.backends.memory.store import MemoryStore
 from django_jobs.backends.memory.uniques import Uniques
 from django_jobs.core.bounds import bounds_of
 from django_jobs.core.claim import Claim, ClaimName, Want
+from django_jobs.core.control import Order, Standing
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Outcome, StoredResult
 from django_jobs.core.pause import Pause, Target
@@ -36,8 +36,6 @@ from django_jobs.ports.broker import (
     Rescued,
     Taken,
 )
-
-DEAD_SESSION_KEPT_US = 86_400_000_000
 
 
 class MemoryBroker(Broker):
@@ -204,41 +202,28 @@ class MemoryBroker(Broker):
     # -- keepers -----------------------------------------------------------------------------------------------
 
     def open_session(self, session: SessionInfo) -> None:
-        store = self.store
-        with store.lock:
-            known = store.sessions.get(session.id)
-            if known is not None and known.state is SessionState.DEAD:
-                return
-            now_us = store.now_us()
-            store.sessions[session.id] = msgspec.structs.replace(
-                session, started_us=known.started_us if known else now_us, renewed_us=now_us
-            )
+        with self.store.lock:
+            sessions.open_session(self.store, session)
 
     def renew(self, session: SessionInfo) -> Renewal:
-        store = self.store
-        with store.lock:
-            known = store.sessions.get(session.id)
-            if known is None or known.state is SessionState.DEAD:
-                return Renewal(alive=False)
-            store.sessions[session.id] = msgspec.structs.replace(
-                known,
-                state=session.state,
-                details=session.details,
-                renewed_us=store.now_us(),
-                renewals=known.renewals + 1,
-            )
-            return Renewal(alive=True, held=tuple([name for name in store.claims if name.session == session.id]))
+        with self.store.lock:
+            return sessions.renew(self.store, session)
 
     def close_session(self, session_id: str) -> None:
-        store = self.store
-        with store.lock:
-            known = store.sessions.get(session_id)
-            if known is not None:
-                store.sessions[session_id] = msgspec.structs.replace(known, state=SessionState.DEAD)
+        with self.store.lock:
+            sessions.close_session(self.store, session_id)
 
     def sessions(self) -> list[SessionInfo]:
         with self.store.lock:
             return sorted(self.store.sessions.values(), key=lambda session: (session.started_us, session.id))
+
+    def give_order(self, session_id: str, order: Order) -> int:
+        with self.store.lock:
+            return sessions.give_order(self.store, session_id, order)
+
+    def orders_of(self, session_id: str, *, after: int) -> Sequence[Standing]:
+        with self.store.lock:
+            return sessions.orders_of(self.store, session_id, after)
 
     def release(self, names: Collection[ClaimName], *, cause: str) -> int:
         with self.store.lock:
@@ -310,14 +295,9 @@ class MemoryBroker(Broker):
             marks = [job_id for job_id, mark in store.marks.items() if mark.until_us <= now_us][:limit]
             for job_id in marks:
                 del store.marks[job_id]
-            dead = [session.id for session in store.sessions.values() if self._is_over(session, now_us)]
-            for session_id in dead[: limit - len(marks)]:
-                del store.sessions[session_id]
+            dropped = sessions.sweep(store, now_us, limit - len(marks))
             store.drop_overdue(now_us)
-            return len(marks) + len(dead[: limit - len(marks)])
-
-    def _is_over(self, session: SessionInfo, now_us: int) -> bool:
-        return session.state is SessionState.DEAD and session.renewed_us + DEAD_SESSION_KEPT_US <= now_us
+            return len(marks) + dropped
 
     # -- people ------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class MemoryStore:
         """What jobs have said last, and until when that is kept."""
         self.results: dict[str, StoredResult] = {}
         self.sessions: dict[str, SessionInfo] = {}
+        self.orders: dict[str, str] = {}
+        """Session -> the list of its orders."""
         self.ticks: dict[str, int] = {}
         self.uniques: dict[str, Member] = {}
         self.gates = Gates(self)

@@ -6,9 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Self
 
-import msgspec
-
-from django_jobs.backends.redis import bound, listing, pauses, people
+from django_jobs.backends.redis import bound, listing, pauses, people, sessions
 from django_jobs.backends.redis.client import Client
 from django_jobs.backends.redis.family import Family
 from django_jobs.backends.redis.held import Exchange
@@ -21,8 +19,6 @@ from django_jobs.backends.redis.scripts import (
     OUT,
     PROGRESS,
     RESCUE,
-    SESSION,
-    SESSIONS,
     STARTED,
     STRIKE,
     SWEEP,
@@ -32,11 +28,12 @@ from django_jobs.backends.redis.scripts import (
 )  # fmt: skip
 from django_jobs.backends.redis.wakeup import Wakeup, wait_for_end
 from django_jobs.core.claim import ClaimName, Want
+from django_jobs.core.control import Order, Standing
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import JobView, Kind, Outcome, StoredResult
 from django_jobs.core.pause import Pause, Target
 from django_jobs.core.policy import Policy
-from django_jobs.core.session import SessionInfo, SessionState
+from django_jobs.core.session import SessionInfo
 from django_jobs.core.states import State
 from django_jobs.exceptions import InvalidMessage
 from django_jobs.ports.broker import (
@@ -56,20 +53,6 @@ DEAD_SESSION_KEPT_US: Final = 86_400_000_000
 UNPARK_AT_ONCE: Final = 1000
 OUT_LIMIT: Final = 10_000
 """Workers stop claiming while so many results wait to be copied into the other store."""
-
-
-class SessionRow(msgspec.Struct, frozen=True, array_like=True):
-    """What people see of a session, as it is stored."""
-
-    worker: str
-    host: str
-    pid: int
-    state: str
-    details: str
-
-
-_read_session: Final = msgspec.json.Decoder(SessionRow).decode
-_write_session: Final = msgspec.json.Encoder().encode
 
 
 class RedisBroker(Broker):
@@ -150,20 +133,22 @@ class RedisBroker(Broker):
     # -- keepers -----------------------------------------------------------------------------------------------
 
     def open_session(self, session: SessionInfo) -> None:
-        self._family.run(SESSION, ["open", session.id, _session_row(session)])
+        sessions.open_session(self._family, session)
 
     def renew(self, session: SessionInfo) -> Renewal:
-        fields = self._family.run(SESSION, ["renew", session.id, _session_row(session)])
-        if fields is None:
-            return Renewal(alive=False)
-        return Renewal(alive=True, held=tuple(_name(session.id, field) for field in fields))
+        return sessions.renew(self._family, session)
 
     def close_session(self, session_id: str) -> None:
-        self._family.run(SESSION, ["close", session_id])
+        sessions.close_session(self._family, session_id)
 
     def sessions(self) -> list[SessionInfo]:
-        known = [_session_info(*row) for row in self._family.run(SESSIONS)]
-        return sorted(known, key=lambda session: (session.started_us, session.id))
+        return sessions.read_sessions(self._family)
+
+    def give_order(self, session_id: str, order: Order) -> int:
+        return sessions.give_order(self._family, session_id, order)
+
+    def orders_of(self, session_id: str, *, after: int) -> Sequence[Standing]:
+        return sessions.orders_of(self._family, session_id, after)
 
     def release(self, names: Collection[ClaimName], *, cause: str) -> int:
         return self._exchange.give_back(names, GiveBack(kind=Kind.RELEASED, cause=cause))
@@ -172,7 +157,7 @@ class RedisBroker(Broker):
         self, *, timeout_seconds: float, max_crashes: int, at_most_once: Collection[str], limit: int = 500
     ) -> Rescued:
         died, rows, _, more = self._family.run(RESCUE, [round(timeout_seconds * 1_000_000), limit])
-        names = [_name(rows[index].decode(), rows[index + 1]) for index in range(0, len(rows), 2)]
+        names = [sessions.name_of(rows[index].decode(), rows[index + 1]) for index in range(0, len(rows), 2)]
         make = GiveBack(
             kind=Kind.CRASHED, cause="session death", max_crashes=max_crashes, at_most_once=at_most_once
         )  # fmt: skip
@@ -271,28 +256,6 @@ class RedisBroker(Broker):
     def shift_clock(self, seconds: float) -> None:
         """Move the clock for every store of this process; for tests of what time does."""
         self._family.shift_clock(seconds)
-
-
-def _name(session: str, field: bytes) -> ClaimName:
-    child, number = field.decode().split("/")
-    return ClaimName(session, int(child), int(number))
-
-
-def _session_row(session: SessionInfo) -> bytes:
-    return _write_session(
-        SessionRow(session.worker, session.host, session.pid, session.state.value, session.details)
-    )  # fmt: skip
-
-
-def _session_info(session_id: bytes, stored: bytes, renewed: bytes, lives: int) -> SessionInfo:
-    times, _, row = stored.partition(b":")
-    started, renewals = times.split(b" ")[:2]
-    seen = _read_session(row)
-    return SessionInfo(
-        id=session_id.decode(), worker=seen.worker, host=seen.host, pid=seen.pid,
-        state=SessionState(seen.state) if lives else SessionState.DEAD, started_us=int(started),
-        renewed_us=int(renewed), renewals=int(renewals), details=seen.details,
-    )  # fmt: skip
 
 
 def _read_leaving(rows: Sequence[bytes]) -> list[StoredResult]:

@@ -8,7 +8,19 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_jobs.conf import InvalidSettings
 from django_jobs.exceptions import JobsError
-from django_jobs.management.jobs import cancel, enqueue, listing, pausing, prune, purge, retry, show, stats, workers
+from django_jobs.management.jobs import (
+    cancel,
+    control,
+    enqueue,
+    listing,
+    pausing,
+    prune,
+    purge,
+    retry,
+    show,
+    stats,
+    workers,
+)
 from django_jobs.management.jobs.verb import ERROR, USAGE, Output, stop
 
 VERBS = {
@@ -24,6 +36,7 @@ VERBS = {
         pausing.RESUME,
         stats.VERB,
         workers.VERB,
+        control.VERB,
         prune.VERB,
     )
 }

@@ -5,13 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import socket
 import subprocess
 import sys
 import threading
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Final
 
 from django.conf import settings
@@ -24,9 +22,11 @@ from django.utils import autoreload
 from django_jobs import __version__
 from django_jobs.apps import sync_definitions
 from django_jobs.connections import connections
-from django_jobs.core.options import check_queue, soft_above_hard
+from django_jobs.core.spec import TaskSpec
 from django_jobs.exceptions import BrokerUnavailable, NotMigrated, TaskError
 from django_jobs.execution.around import around_jobs
+from django_jobs.management import patched
+from django_jobs.management.arguments import add_arguments, worker_options
 from django_jobs.management.beats import beat_in_worker, look_at_tables
 from django_jobs.management.project import EXIT_CONFIG, import_failure
 from django_jobs.ports.broker import Broker
@@ -34,7 +34,7 @@ from django_jobs.ports.outbox import Outbox
 from django_jobs.registry import registry
 from django_jobs.worker import banner
 from django_jobs.worker.logs import LogFormat, configure
-from django_jobs.worker.options import PoolKind, WorkerOptions
+from django_jobs.worker.options import PoolKind
 from django_jobs.worker.setup import WorkerSetup
 from django_jobs.worker.solo import Solo
 from django_jobs.worker.supervisor import Supervisor
@@ -67,34 +67,15 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        what = parser.add_argument_group("what to run")
-        what.add_argument("--queues", type=_weights, help="names with weights, as a,b=2; without it all queues")
-        what.add_argument("--exclude-queues", type=_names, default=frozenset(), help="names that are left to others")
-        what.add_argument("--burst", action="store_true", help="end once nothing is due any more")
-        what.add_argument("--max-jobs", type=_positive, help="end after so many jobs")
-        how = parser.add_argument_group("how to run it")
-        how.add_argument("--concurrency", "-c", type=_positive, help="default: number of CPUs; 2 on SQLite")
-        how.add_argument("--pool", choices=[kind.value for kind in PoolKind], default=PoolKind.PROCESSES.value)
-        how.add_argument("--threads", type=_positive, default=1, help="threads in each process (1)")
-        how.add_argument("--async-slots", type=_positive, default=100, help="coroutine jobs in each process (100)")
-        how.add_argument("--max-jobs-per-child", type=_positive, help="replace a process after so many jobs")
-        how.add_argument(
-            "--max-memory-per-child", type=_positive, help="replace a process that has grown to so many MiB"
-        )
-        how.add_argument("--soft-time-limit", type=_limit, help="seconds, for tasks without limits: raise in the job")
-        how.add_argument("--time-limit", type=_limit, help="seconds, for tasks without limits: kill the process")
-        how.add_argument("--beat", action="store_true", help="also enqueue what schedules say, as runbeat does")
-        how.add_argument("--grace-seconds", type=_seconds, help="for running jobs after a stop (GRACE_SECONDS)")
-        how.add_argument("--name", help="the worker's name (host.pid)")
-        how.add_argument("--log-format", choices=[kind.value for kind in LogFormat], default=LogFormat.TEXT.value)
-        how.add_argument("--reload", action="store_true", default=None, help="start again when code changes (DEBUG)")
-        how.add_argument("--no-reload", action="store_false", dest="reload")
+        add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         reload = settings.DEBUG if options["reload"] is None else options["reload"]
         if reload and options["pool"] != PoolKind.SOLO.value:
             autoreload.run_with_reloader(_run_again_and_again)
             return
+        if options["pool"] == PoolKind.GEVENT.value:
+            self._see_to_patches()
         if options["beat"] and options["pool"] == PoolKind.SOLO.value:
             raise CommandError(
                 "--pool solo starts no process, so --beat cannot be. Start runbeat beside it.", returncode=2
@@ -126,11 +107,14 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=EXIT_CONFIG) from error
         except Exception as error:
             raise CommandError(import_failure(error), returncode=EXIT_CONFIG) from error
+        chosen = worker_options(options, reloader_pid=_reloader_pid())
+        find = registry.get if chosen.runs_coroutines else _find_function
         return WorkerSetup(
-            options=_worker_options(options, policy.grace_seconds),
+            options=chosen,
             policy=policy,
-            find=registry.get,
-            tasks=tuple(plans),
+            find=find,
+            tasks=tuple(name for name in plans if find(name) is not None),
+            left_to_others=tuple(name for name in plans if find(name) is None),
             at_most_once=tuple(name for name, plan in plans.items() if not plan.acks_late),
             open_broker=_own_broker,
             open_results=lambda: connections.results,
@@ -140,6 +124,21 @@ class Command(BaseCommand):
             version=__version__,
             beat=beat_in_worker if options["beat"] else None,
         )
+
+    def _see_to_patches(self) -> None:
+        """Start again with gevent's patches, which have to come before all imports."""
+        if find_spec("gevent") is None:
+            text = "--pool gevent needs the package gevent: pip install 'django-background-jobs[gevent]'."
+            raise CommandError(text, returncode=2)
+        if patched.is_patched():
+            return
+        if patched.is_second_start() or not getattr(self, "_called_from_command_line", False):
+            raise CommandError(
+                "--pool gevent needs gevent's patches before Django is imported. Run it as a command (manage.py "
+                f"runworker), or call {patched.MODULE}.patch() first thing in the process.",
+                returncode=2,
+            )
+        patched.start_again()
 
     def _look_at_broker(self) -> bool:
         """Say whether the broker answers; a store that is down now may come back, missing tables will not."""
@@ -165,6 +164,11 @@ class Command(BaseCommand):
             self.stdout.flush()
 
 
+def _find_function(name: str) -> TaskSpec | None:
+    spec = registry.get(name)
+    return None if spec is None or spec.is_async else spec
+
+
 def _own_outbox() -> Outbox:
     return connections.outbox.own()
 
@@ -183,40 +187,9 @@ def _own_broker() -> Broker:
     return connections.broker.own()
 
 
-def _worker_options(options: dict[str, Any], grace_seconds: float) -> WorkerOptions:
-    queues, excluded = options["queues"], options["exclude_queues"]
-    if queues is not None and not set(queues) - excluded:
-        raise CommandError("--exclude-queues leaves none of --queues.", returncode=2)
-    if problem := soft_above_hard(options["soft_time_limit"], options["time_limit"]):
-        raise CommandError(problem, returncode=2)
-    grace = options["grace_seconds"]
-    reloader = os.environ.get(RELOADER_PID)
-    return WorkerOptions(
-        name=options["name"] or f"{socket.gethostname()}.{os.getpid()}",
-        pool=PoolKind(options["pool"]),
-        concurrency=options["concurrency"] or _default_concurrency(),
-        threads=options["threads"],
-        async_slots=options["async_slots"],
-        queues=queues,
-        excluded=excluded,
-        burst=options["burst"],
-        max_jobs=options["max_jobs"],
-        max_jobs_per_child=options["max_jobs_per_child"],
-        max_memory_per_child=options["max_memory_per_child"],
-        grace_seconds=grace_seconds if grace is None else grace,
-        soft_time_limit=options["soft_time_limit"],
-        time_limit=options["time_limit"],
-        reloader_pid=int(reloader) if reloader else None,
-    )
-
-
-def _default_concurrency() -> int:
-    """Return the number of CPUs that this process may use; 2 where one writer at a time is all that there is."""
-    policy = connections.policy
-    if policy.broker == "database" and database_connections[policy.database].vendor == "sqlite":
-        return 2
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+def _reloader_pid() -> int | None:
+    pid = os.environ.get(RELOADER_PID)
+    return int(pid) if pid else None
 
 
 def _run_again_and_again() -> None:
@@ -244,47 +217,3 @@ def _end(worker: subprocess.Popen[bytes], stopping: threading.Event) -> None:
     if worker.poll() is None:
         worker.terminate()
         worker.wait()
-
-
-def _weights(text: str) -> dict[str, int]:
-    weights: dict[str, int] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        name, _, weight = item.partition("=")
-        weights[_checked(check_queue, name.strip())] = _positive(weight) if weight else 1
-    if not weights:
-        raise ArgumentTypeError("it names no queue; an example is: mail=3,default")
-    return weights
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(_checked(check_queue, name.strip()) for name in text.split(",") if name.strip())
-
-
-def _checked(check: Callable[[str], str], text: str) -> str:
-    try:
-        return check(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"it is a whole number from 1 on, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 10**9:
-        raise ArgumentTypeError(f"it is a duration in seconds, 0 or more, not {text!r}")
-    return seconds
-
-
-def _limit(text: str) -> float:
-    seconds = _seconds(text)
-    if not seconds:
-        raise ArgumentTypeError("a limit of time is above 0 seconds")
-    return seconds

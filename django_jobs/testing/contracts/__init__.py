@@ -16,6 +16,7 @@ from django_jobs.testing.contracts.claiming import ClaimCases, NamedClaimCases, 
 from django_jobs.testing.contracts.enqueueing import EnqueueCases, TimeCases
 from django_jobs.testing.contracts.limiting import ConcurrencyCases, RateCases
 from django_jobs.testing.contracts.locks import LockContract
+from django_jobs.testing.contracts.ordering import OrderCases
 from django_jobs.testing.contracts.pausing import PauseCases, PausedLimitCases, PausedMultitudeCases
 from django_jobs.testing.contracts.results import ResultStoreContract
 from django_jobs.testing.contracts.sessions import ReleaseCases, RescueCases, SessionCases
@@ -41,6 +42,7 @@ class BrokerContract(
     SessionCases,
     RescueCases,
     ReleaseCases,
+    OrderCases,
     ProgressCases,
     ViewCases,
     WaitCases,

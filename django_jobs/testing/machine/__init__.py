@@ -22,6 +22,7 @@ from django_jobs.testing.child import make_session
 from django_jobs.testing.machine.calls import QUEUES, STEP_SECONDS, TASKS
 from django_jobs.testing.machine.inspection import compare
 from django_jobs.testing.machine.keeping import KeepingRules
+from django_jobs.testing.machine.ordering import OrderingRules
 from django_jobs.testing.machine.pausing import PausingRules
 from django_jobs.testing.machine.producing import ProducingRules
 from django_jobs.testing.machine.state import PAST_LIMIT, Seat
@@ -31,7 +32,7 @@ DRAIN_SECONDS: Final = 30
 LAST_SESSION: Final = "session-of-the-end"
 
 
-class BrokerMachine(ProducingRules, WorkingRules, KeepingRules, PausingRules):
+class BrokerMachine(ProducingRules, WorkingRules, KeepingRules, PausingRules, OrderingRules):
     """All rules together; after each call all that can be seen is compared, and in the end everything comes out."""
 
     @invariant()

@@ -12,7 +12,19 @@ from django_jobs.backends.redis import RedisBroker, RedisLock, RedisResultStore
 from django_jobs.core.policy import Policy
 from django_jobs.testing.contracts import StoreHarness
 
-NOT_THE_BROKERS = ("result:", "ended:", "sessions", "renewed", "dead", "wake:", "seq", "ticks", "lock:", "holders")
+NOT_THE_BROKERS = (
+    "result:",
+    "ended:",
+    "sessions",
+    "orders",
+    "renewed",
+    "dead",
+    "wake:",
+    "seq",
+    "ticks",
+    "lock:",
+    "holders",
+)
 """Keys that stay or end by themselves: results, sessions, hints, one number for the whole namespace."""
 
 

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from django_jobs import current_job, job
 from tests.integration.site import atomic, cancelled, followed, limited, telling  # noqa: F401  declare tasks
 from tests.integration.site.ledger import write
@@ -165,6 +167,16 @@ def grow(mebibytes: int) -> int:
 
 
 _kept: list[bytes] = []
+
+
+@job
+def sleep_in_database(key: str, seconds: float) -> int:
+    """Wait for an answer of PostgreSQL, over Django's connection."""
+    write("start", key, _attempt())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+    write("end", key, _attempt())
+    return os.getpid()
 
 
 @job

@@ -89,6 +89,12 @@ def quick(key: str) -> str:
     return key
 
 
+@job(rate_limit="2/s")
+def twice_a_second(key: str) -> str:
+    _note("start", key)
+    return key
+
+
 @job
 def unlimited(key: str, seconds: float) -> str:
     _note("start", key)

@@ -21,6 +21,7 @@
 -- <p>out, out:ids    hash  "id" -> as result:<id>, and a list of these ids: results on their way to another store
 -- <p>awaited         zset  ids that somebody waits for, by until_us; their ends are published on <p>end:<id>
 -- <p>sessions        hash  session -> "started_us renewals", of a dead one " renewed_us" too, ":", what people see
+-- <p>orders          hash  session -> lines of "[number,order]": what people have told a living worker
 -- <p>renewed         zset  living sessions by renewed_us
 -- <p>dead            zset  dead sessions by when they were declared dead
 -- <p>uniques         hash  unique key -> "id queue mode": f held to the end, s to the first claim, else until_us
@@ -101,6 +102,7 @@ end
 local function die(session, renewed)
   redis.call('ZREM', P .. 'renewed', session)
   redis.call('ZADD', P .. 'dead', text(now), session)
+  redis.call('HDEL', P .. 'orders', session)
   local known = redis.call('HGET', P .. 'sessions', session)
   if known then
     redis.call('HSET', P .. 'sessions', session, (string.gsub(known, '^(%d+ %d+)[^:]*', '%1 ' .. text(tonumber(renewed)))))
