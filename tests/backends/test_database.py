@@ -23,6 +23,7 @@ BROKER_TABLES: tuple[Any, ...] = (
     models.UniqueKey,
     models.Limit,
     models.Slot,
+    models.Turn,
 )
 TABLES = (*BROKER_TABLES, models.JobResult, models.Session, models.MaintenanceLock)
 

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from django_jobs.backends.database import turns
 from django_jobs.backends.database.engine import Engine
 from django_jobs.backends.database.rows import (
     DUE,
@@ -180,9 +181,9 @@ def leave(cursor: Any, members: Collection[tuple[str, str]]) -> None:
 
 
 def are_there_any(cursor: Any) -> bool:
-    """Say whether any limit has a state."""
-    cursor.execute(f"SELECT 1 FROM {LIMIT} LIMIT 1")
-    return cursor.fetchone() is not None
+    """Say whether any limit has a state, or a job that is due has still to be given its turn."""
+    cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {LIMIT}) OR EXISTS ({turns.LEFT_BEHIND})")
+    return bool(cursor.fetchone()[0])
 
 
 def sweep(engine: Engine, cursor: Any, after: str, limit: int) -> tuple[str, int]:
@@ -190,7 +191,7 @@ def sweep(engine: Engine, cursor: Any, after: str, limit: int) -> tuple[str, int
     now_us = engine.now_us(cursor)
     cursor.execute(f"SELECT name FROM {LIMIT} WHERE name > %s ORDER BY name LIMIT %s", [after, limit])
     names = [row[0] for row in cursor.fetchall()]
-    through = 0
+    through = open_gates(engine, cursor, turns.give_left_behind(engine, cursor, now_us), now_us)
     for name in names:
         _drop_dead(engine, cursor, name)
         through += open_gates(engine, cursor, {GATE + name: None}, now_us)

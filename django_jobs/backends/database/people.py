@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from django_jobs.backends.database import gates, uniques
+from django_jobs.backends.database import gates, turns, uniques
 from django_jobs.backends.database.engine import Engine, decode_jobs
 from django_jobs.backends.database.ledger import Ledger
 from django_jobs.backends.database.rows import (
@@ -75,7 +75,12 @@ def _take_from_line(cursor: Any, row: JobRow) -> int | None:
     later = (DUE, "at_us = %s AND job_id = %s", (row.at_us, row.id))
     let_in = (*in_line[:2], row.let_in(0)[:4])
     # A place only moves on: the second look is for what was promoted in between.
-    for table, where, key in (in_line, later, in_line) if row.gate is None else (later, in_line, let_in):
+    looks: Sequence[tuple[str, str, Sequence[Any]]] = (later, in_line, let_in)
+    if row.gate is None:
+        looks = (in_line, later, in_line)
+    if row.fair_key is not None:
+        looks = (later, (*in_line[:2], row.before_its_turn(0)[:4]), in_line, let_in)
+    for table, where, key in looks:
         cursor.execute(f"SELECT attempt FROM {table} WHERE {where}", key)
         found = cursor.fetchone()
         if found is not None:
@@ -105,9 +110,11 @@ def requeue(engine: Engine, cursor: Any, stored: StoredResult) -> bool:
         expires_us=None,
         failures=0, crashes=0, suspect=False, parked=False, cancel_requested=False, started_us=None,
         attempts=stored.attempts, unique_key=unique.key if unique else None,
-        gate=GATE + bounds.limit.key if bounds and bounds.limit else None,
+        gate=GATE + bounds.limit.key if bounds and bounds.limit else None, fair_key=bounds.fair if bounds else None,
     )  # fmt: skip
+    ((row, _),) = turns.enter(engine, cursor, [(row, False)], now_us)
     engine.insert(cursor, JOB, JOB_COLUMNS, [row])
+    turns.keep(engine, cursor, [row])
     if row.gate is None:
         engine.insert(cursor, READY, READY_COLUMNS, [row.ready(stored.attempt)])
     else:
@@ -204,9 +211,10 @@ VIEW_COLUMNS = ", ".join(f"j.{name}" for name in JOB_COLUMNS)
 PLACES = (
     f" FROM {JOB} j LEFT JOIN {READY} r ON r.line = CASE WHEN j.parked THEN {{parked}}"
     f" WHEN j.suspect THEN {{suspect}} ELSE j.queue END"
-    " AND r.rank_no = 100 - j.priority AND r.at_us = j.at_us AND r.job_id = j.id"
+    " AND r.rank_no = 100 - j.priority AND r.at_us = COALESCE(j.place_us, j.at_us) AND r.job_id = j.id"
     f" LEFT JOIN {DUE} d ON d.at_us = j.at_us AND d.job_id = j.id"
-    f" LEFT JOIN {READY} g ON g.line = j.gate AND g.rank_no = 100 - j.priority AND g.at_us = j.at_us"
+    f" LEFT JOIN {READY} g ON g.line = j.gate AND g.rank_no = 100 - j.priority"
+    " AND g.at_us = COALESCE(j.place_us, j.at_us)"
     " AND g.job_id = j.id"
 )
 ATTEMPTS = "COALESCE(r.attempt, g.attempt), d.attempt, g.attempt"
@@ -277,8 +285,8 @@ def _view(row: Sequence[Any], claim: ClaimName | None, attempt: int) -> JobView:
         state = State.QUEUED
     elif in_due is not None:
         state = State.RETRYING if in_due else State.SCHEDULED
-    else:
-        state = State.RUNNING
+    else:  # between two steps of a promotion a job that takes turns stands in none of its lines
+        state = State.RUNNING if claim is not None or job.fair_key is None else State.QUEUED
     return JobView(
         id=job.id, task=job.task, queue=job.queue, state=state, body=job.body, priority=job.priority,
         parked="unknown task" if job.parked else "limit" if at_gate is not None else "",

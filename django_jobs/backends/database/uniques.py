@@ -77,6 +77,7 @@ def _has_never_started(cursor: Any, row: JobRow) -> bool:
         (f"SELECT attempt FROM {DUE} WHERE at_us = %s AND job_id = %s", (row.at_us, row.id)),
         (PLACE, row.ready(0)[:4]),
         (PLACE, row.let_in(0)[:4]),
+        (PLACE, row.before_its_turn(0)[:4]),
     ):
         cursor.execute(sql, key)
         found = cursor.fetchone()

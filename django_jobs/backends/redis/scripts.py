@@ -15,18 +15,20 @@ class Script(NamedTuple):
     sha: str
 
 
-def _load(verb: str) -> Script:
+def _load(verb: str, *, behind: tuple[str, ...] = ("prelude",)) -> Script:
     folder = resources.files(__package__) / "lua"
-    text = (folder / "prelude.lua").read_text() + (folder / f"{verb}.lua").read_text()
+    text = "".join((folder / f"{name}.lua").read_text() for name in (*behind, verb))
     return Script(verb, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+TAKES_TURNS: Final = ("prelude", "turns")
+
 AWAIT: Final = _load("await")
-BOUND: Final = _load("bound")
+BOUND: Final = _load("bound", behind=TAKES_TURNS)
 CANCEL: Final = _load("cancel")
 DISCARD: Final = _load("discard")
 ENQUEUE: Final = _load("enqueue")
-EXCHANGE: Final = _load("exchange")
+EXCHANGE: Final = _load("exchange", behind=TAKES_TURNS)
 FIND: Final = _load("find")
 FORGET: Final = _load("forget")
 HELD: Final = _load("held")
@@ -36,7 +38,7 @@ OLD: Final = _load("old")
 OUT: Final = _load("out")
 PROGRESS: Final = _load("progress")
 QUEUES: Final = _load("queues")
-REQUEUE: Final = _load("requeue")
+REQUEUE: Final = _load("requeue", behind=TAKES_TURNS)
 RESCUE: Final = _load("rescue")
 SAVE: Final = _load("save")
 SESSION: Final = _load("session")
@@ -44,7 +46,7 @@ SESSIONS: Final = _load("sessions")
 STARTED: Final = _load("started")
 STATS: Final = _load("stats")
 STRIKE: Final = _load("strike")
-SWEEP: Final = _load("sweep")
+SWEEP: Final = _load("sweep", behind=TAKES_TURNS)
 TICK: Final = _load("tick")
 TOLD: Final = _load("told")
 UNPARK: Final = _load("unpark")

@@ -18,6 +18,7 @@ from django_jobs.testing.contracts.locks import LockContract
 from django_jobs.testing.contracts.results import ResultStoreContract
 from django_jobs.testing.contracts.sessions import ReleaseCases, RescueCases, SessionCases
 from django_jobs.testing.contracts.settling import CrashCases, EndCases, FenceCases, ReturnCases
+from django_jobs.testing.contracts.turns import TurnCases
 from django_jobs.testing.contracts.uniqueness import UniqueCases, UniqueConflictCases
 from django_jobs.testing.contracts.viewing import ProgressCases, UpkeepCases, ViewCases, WaitCases
 from django_jobs.testing.harness import StoreHarness
@@ -47,6 +48,7 @@ class BrokerContract(
     UniqueConflictCases,
     ConcurrencyCases,
     RateCases,
+    TurnCases,
 ):
     """Every broker passes this: subclass it and override `store`."""
 
