@@ -102,7 +102,7 @@ def _head_us(engine: Engine, cursor: Any, line: Line, queue_line: str, now_us: i
         begin_us = engine.heads.get(known, 0)
         cursor.execute(
             f"SELECT at_us FROM {READY} WHERE line = %s AND rank_no = %s AND at_us >= %s"
-            " ORDER BY line, rank_no, at_us, job_id LIMIT 1",
+            " ORDER BY at_us, job_id LIMIT 1",
             [*known, begin_us if begin_us <= now_us else 0],
         )
         if (found := cursor.fetchone()) is not None:
