@@ -129,15 +129,20 @@ class Binding:
 
     def _fair(self, terms: FairTerms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         key = terms.key
-        if key is None and terms.by is not None:
-            key = self._made("fair_key", lambda: self._turn(terms.by, args, kwargs))
+        if key is None and isinstance(terms.by, str):
+            key = self._by_text(terms.by, args, kwargs)
+        elif key is None and terms.by is not None:
+            key = self._key("fair_key", terms.by, args, kwargs, fits=fair_text)
         return NO_KEY if key is None and terms.in_fair_queue else key
 
-    def _turn(self, by: FairKey | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-        if isinstance(by, str):
-            return key_by_template(by, self._signature, args, kwargs)
-        value = None if by is None else by(*args, **kwargs)
-        return None if value is None else fair_text(value)
+    def _by_text(self, template: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        try:
+            return key_by_template(template, self._signature, args, kwargs)
+        except TypeError as error:
+            raise InvalidArguments(
+                f"fair_key={template!r} makes no key of this call of {self._task}: {error}, or None for a job without "
+                "one. Nothing was enqueued."
+            ) from error
 
     def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """A call by position and the same by name are one key, and so is a default given or left out."""
@@ -147,17 +152,19 @@ class Binding:
         return key_text(self._task, f"={arguments_digest(_encode(plain))}")
 
     def _key(
-        self, option: str, by: str | Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        option: str,
+        by: str | Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        fits: Callable[[Any], str] | None = None,
     ) -> str | None:
-        def make() -> str | None:
-            value = by(*args, **kwargs) if callable(by) else by
-            return None if value is None else key_text(self._task, value)
-
-        return self._made(option, make)
-
-    def _made(self, option: str, make: Callable[[], str | None]) -> str | None:
         try:
-            return make()
+            value = by(*args, **kwargs) if callable(by) else by
+            if value is None:
+                return None
+            return key_text(self._task, value) if fits is None else fits(value)
         except Exception as error:
             raise InvalidArguments(
                 f"The function that makes the key of {self._task} ({option}=...) failed for this call: "

@@ -305,6 +305,13 @@ def _unique_key(value: Any) -> str:
     return value
 
 
+def _fair_key(value: Any) -> str:
+    try:
+        return fair_text(value)
+    except TypeError as error:
+        raise TypeError(f"{error}.") from None
+
+
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("it is True or False.")
@@ -326,7 +333,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Policy], Any]]] = {
     "task_id": lambda value, policy: _job_id(value),
     "headers": lambda value, policy: _headers(value),
     "unique_key": lambda value, policy: _unique_key(value),
-    "fair_key": lambda value, policy: fair_text(value),
+    "fair_key": lambda value, policy: _fair_key(value),
     "max_retries": lambda value, policy: check_max_retries(value),
     "default_retry_delay": lambda value, policy: check_seconds(value),
     "retry_backoff": lambda value, policy: check_backoff(value),

@@ -93,10 +93,11 @@ class TestMistakes:
 
     def test_a_key_that_is_none_is_refused_in_the_caller(self, stores: Stores, declare: Declare) -> None:
         task = declare(send, fair_key="{shop}")
+        wrong: Any = 1.5
         with pytest.raises(
             InvalidArguments, match=r"fair_key.*shop: a key is a text, a whole number or a UUID, not float"
         ):
             task.delay(1.5)
         with pytest.raises(InvalidOption, match=r"fair_key=1\.5"):
-            task.apply_async((1,), fair_key=1.5)
+            task.apply_async((1,), fair_key=wrong)
         assert connections.broker.stats() == []
