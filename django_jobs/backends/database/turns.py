@@ -203,7 +203,10 @@ def _drop_passed(engine: Engine, cursor: Any, line: Line, head_us: int, limit: i
 
 
 def _drop(engine: Engine, cursor: Any, line: Line, where: str, values: Sequence[Any], limit: int) -> int:
-    """Delete rows that nobody else deletes at the moment."""
+    """Delete rows that nobody else deletes at the moment.
+
+    One by one: from a list of keys MariaDB may make a scan, which waits for rows that an open transaction has inserted.
+    """
     skip = f"{engine.for_update} SKIP LOCKED" if engine.for_update else ""
     cursor.execute(
         f"SELECT name, next_us, job_id FROM {TURN} WHERE line = %s AND rank_no = %s AND {where}"
@@ -211,11 +214,10 @@ def _drop(engine: Engine, cursor: Any, line: Line, where: str, values: Sequence[
         [*line, *values, limit],
     )
     rows = cursor.fetchall()
-    for chunk in chunks(rows, 100):
-        points = " OR ".join(["(name = %s AND next_us = %s AND job_id = %s)"] * len(chunk))
-        cursor.execute(
-            f"DELETE FROM {TURN} WHERE line = %s AND rank_no = %s AND ({points})",
-            [*line, *(value for row in chunk for value in row)],
+    if rows:
+        cursor.executemany(
+            f"DELETE FROM {TURN} WHERE line = %s AND rank_no = %s AND name = %s AND next_us = %s AND job_id = %s",
+            [(*line, *row) for row in rows],
         )
     return len(rows)
 

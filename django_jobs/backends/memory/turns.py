@@ -35,8 +35,9 @@ class Turns:
         line = (limit is not None, limit or record.message.queue, PRIORITY_MAX - record.message.priority)
         keys = self._next_us.setdefault(line, {})
         record.has_turn = True
-        begin_us = begin_of(self._head_us(line, record.message.queue), max(keys.values(), default=None), now_us)
-        record.at_us = place_of(begin_us, keys.get(bounds.fair))
+        head_us = self._head_us(line, record.message.queue)
+        last_us = max(keys.values(), default=None) if head_us is None else None
+        record.at_us = place_of(begin_of(head_us, last_us, now_us), keys.get(bounds.fair))
         keys[bounds.fair] = record.at_us + 1
 
     def _head_us(self, line: Line, queue: str) -> int | None:
