@@ -13,6 +13,7 @@ from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 
 from django_jobs.core.declaration import Declaration, read_declaration
+from django_jobs.core.fairness import check_fair_text
 from django_jobs.core.options import canonical, check_priority, check_queue
 from django_jobs.core.policy import Policy
 from django_jobs.core.routes import read_routes
@@ -140,6 +141,7 @@ QUEUE_KEYS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "weight": _whole(1),
     "priority": check_priority,
     "expires": _seconds(0),
+    "fair_key": check_fair_text,
 }
 """What QUEUES may say of a queue, and its check."""
 

@@ -30,6 +30,7 @@ from django_jobs.admin.pausing import note_on, read_pauses
 from django_jobs.admin.queues import QueuesAdmin
 from django_jobs.client.result import AsyncResult
 from django_jobs.connections import connections
+from django_jobs.core.bounds import bounds_of
 from django_jobs.core.message import ID_PATTERN
 from django_jobs.core.outcome import JobView
 from django_jobs.core.pause import Pauses
@@ -51,7 +52,7 @@ class LiveJobAdmin(QueuesAdmin):
     """The Jobs page. Its rows are never read here: a broker may keep its jobs elsewhere."""
 
     fieldsets = (
-        (None, {"fields": (("task", "id"), ("state", "queue", "priority"))}),
+        (None, {"fields": (("task", "id"), ("state", "queue", "priority", "turns_by"))}),
         (_("Times"), {"fields": (("enqueued", "due"), ("expires", "started"))}),
         (_("Attempts"), {"fields": (("failures", "crashes", "claimed_by"), "shown_attempts")}),
         (_("Call"), {"fields": ("shown_args", "shown_kwargs", "shown_headers")}),
@@ -79,6 +80,13 @@ class LiveJobAdmin(QueuesAdmin):
         view = view_of(row)
         notes = format_html_join("", " {}", ((note,) for note in notes_on(view, vars(row)["pauses"])))
         return format_html("{}{}", state_badge(view), notes)
+
+    @admin.display(description=_("takes turns by"))
+    def turns_by(self, row: Job) -> SafeString | str:
+        bounds = bounds_of(row.body)
+        if bounds is None or bounds.fair is None:
+            return show.EMPTY
+        return show.inline(bounds.fair or _now("the key of all that have none"))
 
     @admin.display(description=_("enqueued"))
     def enqueued(self, row: Job) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from django_jobs.core.bounds import Bounds, Conflict, Limit, Unique, arguments_digest, key_text
+from django_jobs.core.bounds import Bounds, Conflict, Limit, Unique, arguments_digest, fair_text, key_text
+from django_jobs.core.fairness import NO_KEY, FairKey, key_by_template
 from django_jobs.core.options import TaskOptions
 from django_jobs.core.rate import Rate, read_rate
 from django_jobs.core.serializer import to_plain
@@ -65,6 +66,24 @@ def limit_terms(options: TaskOptions) -> LimitTerms | None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FairTerms:
+    """How the key of a call's turn is made."""
+
+    by: FairKey | None
+    key: str | None = None
+    """The key itself, which the call names."""
+    in_fair_queue: bool = False
+    """Whether jobs without a key take turns too, as one key."""
+
+
+def fair_terms(by: FairKey | None, key: str | None, *, in_fair_queue: bool) -> FairTerms | None:
+    """Return the terms of a call with the option `fair_key=key`; None where its job stands in line by its time."""
+    if by is None and key is None and not in_fair_queue:
+        return None
+    return FairTerms(by=by, key=key, in_fair_queue=in_fair_queue)
+
+
 class Binding:
     """Makes the bounds of one task's calls."""
 
@@ -78,6 +97,7 @@ class Binding:
         self,
         unique: UniqueTerms | None,
         limit: LimitTerms | None,
+        fair: FairTerms | None,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Bounds | None:
@@ -89,7 +109,10 @@ class Binding:
         """
         held = None if unique is None else self._unique(unique, args, kwargs)
         waits = None if limit is None else self._limit(limit, args, kwargs)
-        return None if held is None and waits is None else Bounds(unique=held, limit=waits)
+        turn = None if fair is None else self._fair(fair, args, kwargs)
+        if held is None and waits is None and turn is None:
+            return None
+        return Bounds(unique=held, limit=waits, fair=turn)
 
     def _unique(self, terms: UniqueTerms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Unique | None:
         key = self._arguments(args, kwargs) if terms.by is None else self._key("unique", terms.by, args, kwargs)
@@ -104,6 +127,23 @@ class Binding:
         period_us, burst = terms.rate or (None, 1)
         return Limit(key=key, slots=terms.slots, period_us=period_us, burst=burst)
 
+    def _fair(self, terms: FairTerms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        key = terms.key
+        if key is None and isinstance(terms.by, str):
+            key = self._by_text(terms.by, args, kwargs)
+        elif key is None and terms.by is not None:
+            key = self._key("fair_key", terms.by, args, kwargs, fits=fair_text)
+        return NO_KEY if key is None and terms.in_fair_queue else key
+
+    def _by_text(self, template: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        try:
+            return key_by_template(template, self._signature, args, kwargs)
+        except TypeError as error:
+            raise InvalidArguments(
+                f"fair_key={template!r} makes no key of this call of {self._task}: {error}, or None for a job without "
+                "one. Nothing was enqueued."
+            ) from error
+
     def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """A call by position and the same by name are one key, and so is a default given or left out."""
         bound = self._signature.bind(*args, **kwargs)
@@ -112,11 +152,19 @@ class Binding:
         return key_text(self._task, f"={arguments_digest(_encode(plain))}")
 
     def _key(
-        self, option: str, by: str | Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        option: str,
+        by: str | Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        fits: Callable[[Any], str] | None = None,
     ) -> str | None:
         try:
             value = by(*args, **kwargs) if callable(by) else by
-            return None if value is None else key_text(self._task, value)
+            if value is None:
+                return None
+            return key_text(self._task, value) if fits is None else fits(value)
         except Exception as error:
             raise InvalidArguments(
                 f"The function that makes the key of {self._task} ({option}=...) failed for this call: "

@@ -14,6 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django_jobs.client.arguments import CallShape
 from django_jobs.client.task import CoroutineTask, FunctionTask, Task
 from django_jobs.core.bounds import Conflict
+from django_jobs.core.fairness import FairKey, missing_fields
 from django_jobs.core.message import TASK_NAME_MAX_LENGTH
 from django_jobs.core.options import canonical, check_together
 from django_jobs.core.schedule import Schedule
@@ -63,6 +64,7 @@ class JobOptions(TypedDict, total=False):
     concurrency_key: Callable[..., Any] | None
     rate_limit: str | float | None
     rate_key: Callable[..., Any] | None
+    fair_key: FairKey | None
     throws: ErrorClasses
     before_start: Hook | None
     on_success: Hook | None
@@ -138,6 +140,8 @@ def _register(function: Callable[..., Any], name: str | None, options: dict[str,
     )
     if given.get("schedule") is not None:
         _check_callable_bare(spec)
+    if isinstance(given.get("fair_key"), str):
+        _check_fair_key(spec, given["fair_key"])
     task: Task[..., Any] = _task_class(given.get("base"), CoroutineTask if is_async else FunctionTask)(spec)
     registry.register(task.spec)
     return task
@@ -171,6 +175,13 @@ def _check_callable_bare(spec: TaskSpec) -> None:
             f"{spec.name}{spec.signature} has a schedule, whose jobs are called without arguments, and it needs some. "
             "Give its parameters defaults, or declare the schedule with its args in DJANGO_JOBS['SCHEDULES']."
         ) from None
+
+
+def _check_fair_key(spec: TaskSpec, template: str) -> None:
+    if missing := missing_fields(template, spec.signature):
+        raise InvalidOptions(
+            f"fair_key={template!r}: {spec.name}{spec.signature} has no parameter {missing[0]!r}. Name one that it has."
+        )
 
 
 def _default_name(function: Callable[..., Any]) -> str:

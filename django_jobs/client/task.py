@@ -261,7 +261,7 @@ class Task(HookMethods, Generic[P, R]):
                 "a list or tuple and a mapping, as in apply_async((1, 2), {'name': 3}). Nothing was enqueued."
             )
         self._shape.check(args, kwargs)
-        bounds = self._binding.bounds(terms.unique, terms.limit, args, kwargs) if terms.bound else None
+        bounds = self._binding.bounds(terms.unique, terms.limit, terms.fair, args, kwargs) if terms.bound else None
         return producer.build(
             self.spec.name, args, kwargs, terms, max_payload_bytes=connections.policy.max_payload_bytes, bounds=bounds
         )

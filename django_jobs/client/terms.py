@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from django.db import connections
 
-from django_jobs.client.binding import LimitTerms, UniqueTerms, limit_terms, unique_terms
+from django_jobs.client.binding import FairTerms, LimitTerms, UniqueTerms, fair_terms, limit_terms, unique_terms
+from django_jobs.core.bounds import fair_text
 from django_jobs.core.message import ID_PATTERN
 from django_jobs.core.options import (
     TaskOptions,
@@ -52,6 +53,8 @@ class CallOptions(TypedDict, total=False):
     """Plain values that travel with the job, for `self.request.headers`."""
     unique_key: str | None
     """While another job of the task holds this key, none is enqueued; whatever `unique` of the task says."""
+    fair_key: str | int | UUID | None
+    """The key by which the job takes turns with the others of its queue; whatever `fair_key` of the task says."""
     max_retries: int | None
     default_retry_delay: float | timedelta | None
     retry_backoff: float | bool | None
@@ -110,8 +113,9 @@ class Terms:
     """The task's options that this call overrides, for the worker."""
     unique: UniqueTerms | None = None
     limit: LimitTerms | None = None
+    fair: FairTerms | None = None
     bound: bool = False
-    """Whether `unique` or `limit` is there."""
+    """Whether `unique`, `limit` or `fair` is there."""
 
 
 def merge(bound: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,6 +173,11 @@ def agree(
     seconds = _layered("expires", options, declared, layers)
     expires = checked.get("expires", ("expires_after_us", None if seconds is None else _us(seconds)))
     unique, limit = unique_terms(options, checked.get("unique_key")), limit_terms(options)
+    fair = fair_terms(
+        _layered("fair_key", options, declared, layers),
+        checked.get("fair_key"),
+        in_fair_queue="fair_key" in layers[1],
+    )
     terms = Terms(
         queue=queue,
         priority=checked["priority"] if "priority" in checked else _layered("priority", options, declared, layers),
@@ -184,7 +193,8 @@ def agree(
         overrides={name: checked[name] for name in OVERRIDES if name in checked},
         unique=unique,
         limit=limit,
-        bound=unique is not None or limit is not None,
+        fair=fair,
+        bound=unique is not None or limit is not None or fair is not None,
         **dict([expires]),
     )
     if "expires" in checked:
@@ -295,6 +305,13 @@ def _unique_key(value: Any) -> str:
     return value
 
 
+def _fair_key(value: Any) -> str:
+    try:
+        return fair_text(value)
+    except TypeError as error:
+        raise TypeError(f"{error}.") from None
+
+
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("it is True or False.")
@@ -316,6 +333,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Policy], Any]]] = {
     "task_id": lambda value, policy: _job_id(value),
     "headers": lambda value, policy: _headers(value),
     "unique_key": lambda value, policy: _unique_key(value),
+    "fair_key": lambda value, policy: _fair_key(value),
     "max_retries": lambda value, policy: check_max_retries(value),
     "default_retry_delay": lambda value, policy: check_seconds(value),
     "retry_backoff": lambda value, policy: check_backoff(value),

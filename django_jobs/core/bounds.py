@@ -1,4 +1,5 @@
-"""What binds a job to others: the key of which only one job may be, and the limit that jobs of one key share.
+"""What binds a job to others: the key of which only one job may be, the limit that jobs of one key share, and the key
+by which jobs take turns.
 
 It travels twice: beside the body for brokers, and inside it, so that a stored result has it for an explicit retry.
 """
@@ -46,6 +47,13 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     unique: Unique | None = None
     limit: Limit | None = None
+    fair: str | None = None
+    """The key of its turn: jobs of one queue and priority take turns by it; "" is that of all that have none."""
+
+    @property
+    def only_fair(self) -> bool:
+        """Whether nothing binds the job but its place in line."""
+        return self.unique is None and self.limit is None
 
 
 class _Bound(msgspec.Struct, frozen=True):
@@ -71,12 +79,26 @@ def key_text(task: str, value: Any) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise TypeError(f"a key is a text, a whole number or a UUID, not {type(value).__name__}")
-    text = f"{task}:{value}"
+    return _fitting(f"{task}:{value}", task)
+
+
+def fair_text(value: Any) -> str:
+    """Return the key of a turn for a text, a whole number or a UUID; tasks of one queue share it.
+
+    Raises:
+        TypeError: as `key_text`.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | UUID):
+        raise TypeError(f"a key is a text, a whole number or a UUID, not {type(value).__name__}")
+    return _fitting(str(value), "")
+
+
+def _fitting(text: str, begins: str) -> str:
     if len(text) <= KEY_MAX_LENGTH and text.isprintable() and not text.endswith(" "):
         return text  # MariaDB takes keys that differ in their last blanks for equal
     # A lone surrogate is no text that a store takes, but two of them must stay apart.
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    return f"{task[: KEY_MAX_LENGTH - 65]}:{digest}"
+    return f"{begins[: KEY_MAX_LENGTH - 65]}:{digest}"
 
 
 def arguments_digest(encoded: bytes) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from django_jobs.core.bounds import CONFLICTS, Conflict
+from django_jobs.core.fairness import FairKey, check_fair_key
 from django_jobs.core.message import PRIORITY_MAX, PRIORITY_MIN, QUEUE_PATTERN
 from django_jobs.core.rate import read_rate
 from django_jobs.core.schedule import Schedule
@@ -72,6 +73,8 @@ class TaskOptions:
     """How many of the task's jobs start in a time, over all workers; with a key so many for each key."""
     rate_key: Callable[..., Any] | None = None
     """The same function for `rate_limit`. A task has one key: whichever is given counts for both limits."""
+    fair_key: FairKey | None = None
+    """By which jobs of a queue take turns: a text with names of arguments, as "{shop_id}", or a function of them."""
     keep_logs: bool = False
     """Keep the newest log lines of a job with it, for a day."""
     throws: tuple[type[BaseException], ...] = ()
@@ -390,6 +393,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "concurrency_key": _optional(_key_function),
     "rate_limit": _optional(_rate),
     "rate_key": _optional(_key_function),
+    "fair_key": _optional(check_fair_key),
     "keep_logs": _boolean,
     "throws": _errors,
     **{name: _optional(partial(check_hook, name)) for name in HOOKS},

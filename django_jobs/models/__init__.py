@@ -17,6 +17,7 @@ from django_jobs.models.result import JobResult
 from django_jobs.models.schedule import PeriodicSchedule
 from django_jobs.models.session import Session
 from django_jobs.models.slot import Slot
+from django_jobs.models.turn import Turn
 from django_jobs.models.unique import UniqueKey
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "Session",
     "Slot",
     "TaskDefinition",
+    "Turn",
     "UniqueKey",
 ]

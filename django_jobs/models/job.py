@@ -21,7 +21,7 @@ class Job(models.Model):
     id_given = models.BooleanField()
     enqueued_us = models.BigIntegerField()
     at_us = models.BigIntegerField()
-    """Its place in line: when it was enqueued, or is due. With line, priority and id the key in Ready or Due."""
+    """When it was enqueued, or is due: its place in line, unless it has another. With it the key in Ready and Due."""
     expires_us = models.BigIntegerField(null=True)
     failures = models.IntegerField()
     crashes = models.IntegerField()
@@ -36,6 +36,10 @@ class Job(models.Model):
     """The key that the job took at its enqueue."""
     gate = models.CharField(max_length=260, null=True)  # noqa: DJ001  as above
     """The line in which it waits for its limit, before each claim."""
+    fair_key = models.CharField(max_length=200, null=True)  # noqa: DJ001  as above
+    """By which it takes turns with others."""
+    place_us = models.BigIntegerField(null=True)
+    """Its place in line, where its turn gave it another one than `at_us`."""
 
     class Meta:
         verbose_name = _("job")

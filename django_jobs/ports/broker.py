@@ -196,6 +196,10 @@ class Broker(Pausing, OrderBook):
     def exchange(self, outcomes: Sequence[Outcome], want: Want | None) -> Exchanged:
         """Settle `outcomes`, then claim what `want` asks for, highest priority first, then oldest.
 
+        A job with `bounds.fair` stands where its turn is, from its enqueue on, or from when it is due: among jobs of
+        one queue and priority the n-th that waits of a key is passed by at most n + 1 of each other key, and by no
+        later one of its own. What goes back keeps its place.
+
         Atomic: each outcome applies with all that follows from it, or not at all; a job is claimed by one session
         only. Due jobs become ready inside the claim.
         Blocks: never; claims nothing when nothing is due.

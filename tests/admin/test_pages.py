@@ -21,6 +21,7 @@ from django_jobs.admin.base import COUNTED_AT_MOST
 from django_jobs.client.terms import LAST_US
 from django_jobs.connections import connections
 from django_jobs.core.attempts import AttemptRecord, append
+from django_jobs.core.bounds import Bounds
 from django_jobs.core.message import Message, encode_body
 from django_jobs.models import JobResult, TaskDefinition
 from tests.admin.conftest import NOW, TRACEBACK, get, make_definition, make_result, make_schedule, today
@@ -274,6 +275,14 @@ def test_the_jobs_page_counts_only_when_asked(admin_client: Client) -> None:
     enqueue("live")
     assert not [sql for sql in queries(admin_client, page_of("job")) if "COUNT(" in sql]
     assert "How many there are" in get(admin_client, page_of("job"), counts="1")
+
+
+def test_the_key_by_which_a_job_takes_turns_is_shown(viewer: Client) -> None:
+    for job_id, key in (("one", "<b>shop</b>"), ("two", ""), ("three", None)):
+        enqueue(job_id, bounds=Bounds(fair=key), body=encode_body((), {}, bounds=Bounds(fair=key)))
+    assert "&lt;b&gt;shop&lt;/b&gt;" in get(viewer, page_of("job", "change", "one"))
+    assert "the key of all that have none" in get(viewer, page_of("job", "change", "two"))
+    assert "the key of all that have none" not in get(viewer, page_of("job", "change", "three"))
 
 
 def test_without_the_permission_nothing_is_shown(client: Client, staff: Callable[..., Client]) -> None:

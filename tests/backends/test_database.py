@@ -30,6 +30,7 @@ BROKER_TABLES: tuple[Any, ...] = (
     models.Limit,
     models.Slot,
     models.Pause,
+    models.Turn,
 )
 TABLES = (*BROKER_TABLES, models.JobResult, models.Session, models.MaintenanceLock)
 

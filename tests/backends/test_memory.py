@@ -42,6 +42,7 @@ class MemoryHarness(StoreHarness):
             + len(self.memory.marks)
             + len(self.memory.uniques)
             + len(self.memory.gates)
+            + len(self.memory.turns)
         )
 
 

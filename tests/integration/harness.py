@@ -66,7 +66,7 @@ class Worker:
                 | {
                     "DJANGO_SETTINGS_MODULE": "tests.integration.site.settings",
                     "DATABASE_URL": site.database.url,
-                    "JOBS_SETTINGS": json.dumps(SETTINGS | settings),
+                    "JOBS_SETTINGS": json.dumps(SETTINGS | site.stores | settings),
                     "LEDGER": str(site.ledger_path),
                     "PYTHONPATH": str(ROOT),
                     "PYTHONFAULTHANDLER": "",
@@ -125,10 +125,12 @@ class Worker:
 
 
 class Site:
-    """One database, its workers, and the ledger of their jobs."""
+    """One database, its stores, its workers, and the ledger of their jobs."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, stores: dict[str, Any] | None = None) -> None:
         self.database = database
+        self.stores = stores or {}
+        """What DJANGO_JOBS of its processes says of broker and results; nothing where both are in the database."""
         self.folder = folder
         self.ledger_path = folder / "ledger"
         self.workers: list[Worker] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.integration.harness import Site, until
@@ -15,10 +13,10 @@ SLEEP_SECONDS = 30.0
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_two_thousand_coroutines_take_the_time_of_about_one(site: Site, either_broker: dict[str, Any]) -> None:
+@pytest.mark.parametrize("database", ["postgres", "redis"], indirect=True)
+def test_two_thousand_coroutines_take_the_time_of_about_one(site: Site) -> None:
     results = jobs.coroutine.delay_many([((f"c{number}", SLEEP_SECONDS), {}) for number in range(JOBS)])
-    site.worker("--pool", "asyncio", "-c", str(JOBS), settings=either_broker).ready()
+    site.worker("--pool", "asyncio", "-c", str(JOBS)).ready()
 
     until(lambda: len(site.ledger("end")) == JOBS, 180, what=lambda: f"{len(site.ledger('end'))} ends; {site.said()}")
 

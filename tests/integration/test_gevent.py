@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -19,12 +18,10 @@ HAS_GEVENT = find_spec("gevent") is not None
 @pytest.mark.skipif(not HAS_GEVENT, reason="gevent is not installed")
 class TestGevent:
     @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-    def test_waits_for_postgresql_and_sleeps_take_the_time_of_about_one(
-        self, site: Site, either_broker: dict[str, Any]
-    ) -> None:
+    def test_waits_for_postgresql_and_sleeps_take_the_time_of_about_one(self, site: Site) -> None:
         queries = [jobs.sleep_in_database.delay(f"q{number}", SLEEP_SECONDS) for number in range(10)]
         sleeps = [jobs.spend.delay(f"s{number}", SLEEP_SECONDS) for number in range(100)]
-        site.worker("--pool", "gevent", "-c", "110", settings=either_broker).ready()
+        site.worker("--pool", "gevent", "-c", "110").ready()
 
         assert len({site.stored(result, 100).result for result in queries}) == 1, "all ran in one process"
         assert {site.stored(result, 100).status for result in sleeps} == {State.SUCCEEDED}

@@ -10,10 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -21,7 +18,6 @@ from django_jobs.connections import connections
 from django_jobs.testing.child import Child
 from tests.integration.harness import ROOT, SETTINGS, Site, Worker, until
 from tests.integration.site import jobs
-from tests.services import require
 
 PRODUCERS = 16
 KEYS = 60
@@ -39,11 +35,11 @@ for line in sys.stdin:
 """
 
 
-def start_producer(site: Site, settings: dict[str, Any]) -> subprocess.Popen[str]:
+def start_producer(site: Site) -> subprocess.Popen[str]:
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.integration.site.settings",
         "DATABASE_URL": site.database.url,
-        "JOBS_SETTINGS": json.dumps(SETTINGS | settings),
+        "JOBS_SETTINGS": json.dumps(SETTINGS | site.stores),
         "PYTHONPATH": str(ROOT),
     }
     return subprocess.Popen(
@@ -57,9 +53,9 @@ def start_producer(site: Site, settings: dict[str, Any]) -> subprocess.Popen[str
     )
 
 
-def race(site: Site, settings: dict[str, Any], keys: int) -> list[set[str]]:
+def race(site: Site, keys: int) -> list[set[str]]:
     """Let all producers enqueue each key at once; return for each key the ids that they were given."""
-    producers = [start_producer(site, settings) for _ in range(PRODUCERS)]
+    producers = [start_producer(site) for _ in range(PRODUCERS)]
     try:
         for producer in producers:
             assert producer.stdout is not None
@@ -78,9 +74,10 @@ def race(site: Site, settings: dict[str, Any], keys: int) -> list[set[str]]:
             producer.communicate()
 
 
-def check_race(site: Site, settings: dict[str, Any]) -> None:
+@pytest.mark.timeout(900)
+def test_sixteen_processes_that_enqueue_one_key_make_one_job(site: Site) -> None:
     keys = int(os.environ.get("RACED_KEYS", KEYS))
-    found = race(site, settings, keys)
+    found = race(site, keys)
     assert Counter(map(len, found)) == {1: keys}, "each key has one job, and everybody was told which"
     live = connections.broker.list(limit=keys * 2)
     assert {view.id for view in live} == set.union(*found)
@@ -90,33 +87,6 @@ def check_race(site: Site, settings: dict[str, Any]) -> None:
     assert len(claims) == keys
     child.settle_all(claims)
     assert connections.broker.stats() == []
-
-
-@pytest.mark.timeout(900)
-def test_sixteen_processes_that_enqueue_one_key_make_one_job(site: Site) -> None:
-    check_race(site, {})
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_sixteen_processes_that_enqueue_one_key_make_one_job_in_redis(site: Site, settings: Any) -> None:
-    with redis_stores(settings) as stores:
-        check_race(site, stores)
-
-
-@contextmanager
-def redis_stores(settings: Any) -> Iterator[dict[str, Any]]:
-    """Use a family of keys of its own in Redis; yield the settings for other processes."""
-    name = f"limits_{os.getpid()}"
-    stores = {"BROKER": f"{require('redis').url}/0", "RESULT_STORE": f"{require('redis').url}/0", "NAMESPACE": name}
-    settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, **stores}
-    try:
-        yield {**stores, "NAMESPACE": f"test_{name}"}  # as a test runner's process has it
-    finally:
-        broker: Any = connections.broker
-        with broker._client.errors("clean up"):
-            for key in broker._client.redis.scan_iter(f"*{name}*", 1000):
-                broker._client.redis.unlink(key)
-        broker.close()
 
 
 # -- concurrency -----------------------------------------------------------------------------------------------
@@ -157,28 +127,18 @@ def have_ended(site: Site, number: int) -> bool:
     return len(site.ledger("end")) >= number
 
 
-def check_concurrency(site: Site, settings: dict[str, Any]) -> None:
+def test_a_number_is_never_exceeded_while_workers_are_killed(site: Site) -> None:
     results = jobs.spend_three.delay_many([((f"k{number}", 0.1), {}) for number in range(JOBS)])
-    workers = [site.worker("-c", "2", settings=settings).ready() for _ in range(4)]
+    workers = [site.worker("-c", "2").ready() for _ in range(4)]
     killed: dict[int, float] = {}
     for step in (1, 2, 3):
         until(partial(have_ended, site, step * JOBS // 6), what=f"{step} sixths of the ends")
         killed |= kill(workers.pop(random.randrange(len(workers))))
-        workers.append(site.worker("-c", "2", settings=settings).ready())
+        workers.append(site.worker("-c", "2").ready())
     for result in results:
         assert site.stored(result, 60).status == "succeeded"
-    assert 2 <= most_at_once(site, killed) <= 3
+    assert 2 <= most_at_once(site, killed) <= 3, "three, unless the machine is too slow for them to meet"
     assert connections.broker.stats() == []
-
-
-def test_a_number_is_never_exceeded_while_workers_are_killed(site: Site) -> None:
-    check_concurrency(site, {})
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_number_is_never_exceeded_while_workers_are_killed_in_redis(site: Site, settings: Any) -> None:
-    with redis_stores(settings) as stores:
-        check_concurrency(site, stores)
 
 
 # -- rates -----------------------------------------------------------------------------------------------------
@@ -187,8 +147,8 @@ RATE = 20
 SECONDS = 10
 
 
-def check_rate(site: Site, settings: dict[str, Any]) -> None:
-    workers = [site.worker("-c", "2", settings=settings).ready() for _ in range(2)]
+def test_a_rate_is_kept_by_two_workers(site: Site) -> None:
+    workers = [site.worker("-c", "2").ready() for _ in range(2)]
     jobs.note_paced.delay_many([((f"r{number}",), {}) for number in range(RATE * (SECONDS + 2))])
     until(lambda: len(site.ledger("ran")) >= RATE * SECONDS + 1, SECONDS * 2, what="the starts")
     at = sorted(entry.at for entry in site.ledger("ran"))
@@ -197,14 +157,3 @@ def check_rate(site: Site, settings: dict[str, Any]) -> None:
     for worker in workers:
         worker.stop()
         assert worker.ended() == 0
-
-
-@pytest.mark.parametrize("database", ["sqlite", "postgres", "mysql"], indirect=True)
-def test_a_rate_is_kept_by_two_workers(site: Site) -> None:
-    check_rate(site, {})
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_rate_is_kept_by_two_workers_in_redis(site: Site, settings: Any) -> None:
-    with redis_stores(settings) as stores:
-        check_rate(site, stores)

@@ -15,7 +15,6 @@ from django_jobs.core.states import State
 from tests.backends.redis.server import Server
 from tests.integration.harness import Site, until
 from tests.integration.site import jobs
-from tests.integration.test_limits import redis_stores
 
 JOBS = 1500
 JOB_SECONDS = 0.01
@@ -53,9 +52,9 @@ def look_elsewhere(site: Site, times: int = 4) -> None:
         assert result.get(timeout=40) == f"elsewhere-{number}"
 
 
-def check_pause(site: Site, pause: Callable[[], bool], resume: Callable[[], bool], settings: dict[str, Any]) -> None:
+def check_pause(site: Site, pause: Callable[[], bool], resume: Callable[[], bool]) -> None:
     for _ in range(2):
-        site.worker("-c", "2", settings=settings)
+        site.worker("-c", "2")
     for worker in site.workers:
         worker.ready()
     ids = enqueue(JOBS)
@@ -80,49 +79,28 @@ def check_pause(site: Site, pause: Callable[[], bool], resume: Callable[[], bool
 
 @pytest.mark.timeout(400)
 def test_no_worker_starts_a_job_of_a_paused_queue(site: Site) -> None:
-    check_pause(site, lambda: pause_queue("default"), lambda: resume_queue("default"), {})
+    check_pause(site, lambda: pause_queue("default"), lambda: resume_queue("default"))
 
 
 @pytest.mark.timeout(400)
 def test_no_worker_starts_a_job_of_a_paused_task(site: Site) -> None:
-    check_pause(site, lambda: pause_task(jobs.spend), lambda: resume_task(jobs.spend), {})
+    check_pause(site, lambda: pause_task(jobs.spend), lambda: resume_task(jobs.spend))
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("kind", ["queue", "task"])
-def test_no_worker_starts_a_paused_job_of_redis(site: Site, settings: Any, kind: str) -> None:
-    with redis_stores(settings) as stores:
-        if kind == "queue":
-            check_pause(site, lambda: pause_queue("default"), lambda: resume_queue("default"), stores)
-        else:
-            check_pause(site, lambda: pause_task(jobs.spend), lambda: resume_task(jobs.spend), stores)
-
-
-def check_burst(site: Site, settings: dict[str, Any]) -> None:
+def test_a_burst_ends_when_all_that_is_left_is_paused(site: Site) -> None:
     enqueue(20)
     jobs.note.apply_async(("paused",), queue="paused")
     pause_task(jobs.spend)
     pause_queue("paused")
-    worker = site.worker("-c", "2", "--burst", settings=settings)
+    worker = site.worker("-c", "2", "--burst")
     assert worker.ended(60) == 0, worker.log
     assert site.ledger() == []
     assert sum(stats.queued for stats in connections.broker.stats()) == 21
     resume_task(jobs.spend)
-    worker = site.worker("-c", "2", "--burst", settings=settings)
+    worker = site.worker("-c", "2", "--burst")
     assert worker.ended(60) == 0, worker.log
     assert len(ran(site)) == 20
     assert site.ledger("ran") == [], "the pause of the queue has outlived the worker"
-
-
-def test_a_burst_ends_when_all_that_is_left_is_paused(site: Site) -> None:
-    check_burst(site, {})
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_burst_over_redis_ends_when_all_that_is_left_is_paused(site: Site, settings: Any) -> None:
-    with redis_stores(settings) as stores:
-        check_burst(site, stores)
 
 
 @pytest.fixture

@@ -221,6 +221,16 @@ def test_an_argument_that_is_not_utf_8() -> None:
     assert "not text in UTF-8" in refused(2, "list", "--queue", "\udcff")
 
 
+def test_show_tells_the_key_by_which_a_job_takes_turns() -> None:
+    task = job(name="tests.keyed")(lambda value: value)
+    for job_id, key in (("one", "shop:7"), ("two", ""), ("three", None)):
+        task.apply_async((1,), task_id=job_id, fair_key=key)
+    registry.unregister("tests.keyed")
+    assert [run_json("show", job_id)["job"]["fair_key"] for job_id in ("one", "two", "three")] == ["shop:7", "", None]
+    assert "turns by  shop:7" in run("show", "one")
+    assert "turns by" not in run("show", "three")
+
+
 # -- enqueue ---------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Self, TypeVar
 
 from django.db import IntegrityError
 
-from django_jobs.backends.database import bound, gates, ledger, pauses, people, places, progress, sessions, views
+from django_jobs.backends.database import bound, gates, ledger, pauses, people, places, progress, sessions, turns, views
 from django_jobs.backends.database.atomic import DatabaseAtomicRuns
 from django_jobs.backends.database.connection import Connection, describe
 from django_jobs.backends.database.engine import Engine, PlainEnds
@@ -62,10 +62,7 @@ class DatabaseBroker(Broker):
 
     def enqueue_many(self, messages: Sequence[Message]) -> list[bool]:
         if any(message.bounds is not None for message in messages):
-            return [
-                taken.is_new
-                for taken in self._step(lambda cursor: bound.enqueue(self.engine, cursor, messages, raises=False))
-            ]
+            return [taken.is_new for taken in self._enqueue_bound(messages, raises=False)]
         if len(messages) <= SOON_US and self.engine.enqueues_in_one_statement and not any(m.id_given for m in messages):
             return self._connection.statement(lambda cursor: self.engine.enqueue(cursor, messages))
 
@@ -75,7 +72,11 @@ class DatabaseBroker(Broker):
         return self._connection.transaction(step)
 
     def enqueue_unique(self, messages: Sequence[Message]) -> list[Taken]:
-        return self._step(lambda cursor: bound.enqueue(self.engine, cursor, messages, raises=True))
+        return self._enqueue_bound(messages, raises=True)
+
+    def _enqueue_bound(self, messages: Sequence[Message], *, raises: bool) -> list[Taken]:
+        tidies = not self._connection.joins
+        return self._step(lambda cursor: bound.enqueue(self.engine, cursor, messages, raises=raises, tidies=tidies))
 
     def cancel(self, job_id: str, *, terminate: bool = False) -> CancelAnswer:
         return self._step(lambda cursor: people.cancel(self.engine, cursor, job_id, terminate=terminate))
@@ -239,7 +240,11 @@ class DatabaseBroker(Broker):
 
     def sweep(self, *, limit: int = 1000) -> int:
         return self._step(
-            lambda cursor: sessions.sweep(self.engine, cursor, limit) + progress.sweep(self.engine, cursor, limit)
+            lambda cursor: (
+                sessions.sweep(self.engine, cursor, limit)
+                + progress.sweep(self.engine, cursor, limit)
+                + turns.sweep(self.engine, cursor, limit)
+            )
         )
 
     # -- people ------------------------------------------------------------------------------------------------

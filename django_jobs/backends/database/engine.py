@@ -86,6 +86,8 @@ class Engine(ABC):
         self.stamps = stamps
         self.shift_us = 0
         """Added to the clock, so that tests can move time."""
+        self.heads: dict[tuple[str, int], int] = {}
+        """Where lines began when this process looked last, for keys of turns; see turns.py."""
 
     # -- vendor's words ----------------------------------------------------------------------------------------
 
@@ -167,6 +169,10 @@ class Engine(ABC):
         """Insert jobs with their places in line; say which are new."""
         now_us = self.now_us(cursor)
         rows = [new_job(message, now_us=now_us, order=order) for order, message in enumerate(messages)]
+        return self.take_in(cursor, rows, now_us)
+
+    def take_in(self, cursor: Any, rows: Sequence[tuple[JobRow, bool]], now_us: int) -> list[bool]:
+        """Insert jobs, each with whether it is due later; say which are new."""
         new: list[bool] = []
         for chunk in chunks(rows, ROWS_PER_STATEMENT):
             new += self._insert_jobs(cursor, [row for row, _ in chunk])
@@ -329,7 +335,7 @@ class Engine(ABC):
         jobs = decode_jobs(row[0])
         by_id = self.read_jobs(cursor, [job_id for job_id, _ in jobs])
         found = [(by_id[job_id], attempt) for job_id, attempt in jobs if job_id in by_id]
-        return sorted(found, key=lambda pair: (-pair[0].priority, pair[0].at_us, pair[0].id))
+        return sorted(found, key=lambda pair: (-pair[0].priority, pair[0].place, pair[0].id))
 
     # -- shared small steps ------------------------------------------------------------------------------------
 
@@ -374,7 +380,7 @@ class Engine(ABC):
                     id=row.id, task=row.task, queue=row.queue, body=row.body, priority=row.priority,
                     expires_us=row.expires_us, eta_us=row.at_us if row.at_us > row.enqueued_us + SOON_US else None,
                     id_given=bool(row.id_given),
-                    bounds=bounds_of(row.body) if row.unique_key is not None or row.gate is not None else None,
+                    bounds=bounds_of(row.body) if row.unique_key or row.gate or row.fair_key is not None else None,
                 ),
                 name=name, attempt=attempt, failures=row.failures, crashes=row.crashes, suspect=bool(row.suspect),
                 expired=row.expires_us is not None and row.expires_us <= now_us, enqueued_us=row.enqueued_us,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from django_jobs.backends.database import gates, pauses
+from django_jobs.backends.database import gates, pauses, turns
 from django_jobs.backends.database.connection import Connection
 from django_jobs.backends.database.engine import Engine
 from django_jobs.backends.database.mysql import MysqlEngine
 from django_jobs.backends.database.postgresql import PostgresqlEngine
-from django_jobs.backends.database.rows import Stamps
+from django_jobs.backends.database.rows import TURNS, Stamps
 from django_jobs.backends.database.sqlite import SqliteEngine
 from django_jobs.core.policy import Policy
 from django_jobs.exceptions import BrokerError
@@ -46,4 +46,8 @@ def make_engine(connection: Connection, policy: Policy) -> Engine:
 
 
 def _open_gates(engine: Engine, cursor: Any, due: Sequence[tuple[Any, ...]], now_us: int) -> None:
-    gates.open_gates(engine, cursor, gates.newest_of(due), now_us)
+    newest = gates.newest_of([row for row in due if not row[2].startswith(TURNS)])
+    waiting = {row[2] for row in due if row[2].startswith(TURNS)}
+    if waiting:
+        newest.update(turns.give(engine, cursor, waiting, now_us))
+    gates.open_gates(engine, cursor, newest, now_us)

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from django_jobs.backends.database import turns
 from django_jobs.backends.database.engine import ASIDE_AT_ONCE, Engine
 from django_jobs.backends.database.rows import (
     ASIDE,
@@ -195,13 +196,13 @@ def leave(cursor: Any, members: Collection[tuple[str, str]]) -> None:
 
 
 def are_there_any(cursor: Any) -> tuple[bool, bool]:
-    """Say whether any limit has a state, and whether anything is paused or put aside since it was."""
+    """Say whether a limit has a state or a due job waits for its turn, and whether anything is paused or put aside."""
     cursor.execute(
-        f"SELECT (SELECT 1 FROM {LIMIT} LIMIT 1), (SELECT 1 FROM {PAUSE} LIMIT 1),"
+        f"SELECT (SELECT 1 FROM {LIMIT} LIMIT 1), (SELECT 1 FROM {PAUSE} LIMIT 1), ({turns.LEFT_BEHIND} LIMIT 1),"
         f" (SELECT 1 FROM {READY} WHERE line > '{ASIDE}' AND line < '{GATE}' LIMIT 1)"
     )
-    limit, pause, aside = cursor.fetchone()
-    return limit is not None, pause is not None or aside is not None
+    limit, pause, left, aside = cursor.fetchone()
+    return limit is not None or left is not None, pause is not None or aside is not None
 
 
 def sweep(engine: Engine, cursor: Any, after: str, limit: int) -> tuple[str, int]:
@@ -209,7 +210,7 @@ def sweep(engine: Engine, cursor: Any, after: str, limit: int) -> tuple[str, int
     now_us = engine.now_us(cursor)
     cursor.execute(f"SELECT name FROM {LIMIT} WHERE name > %s ORDER BY name LIMIT %s", [after, limit])
     names = [row[0] for row in cursor.fetchall()]
-    through = 0
+    through = open_gates(engine, cursor, turns.give_left_behind(engine, cursor, now_us), now_us)
     for name in names:
         _drop_dead(engine, cursor, name)
         through += open_gates(engine, cursor, {GATE + name: None}, now_us)

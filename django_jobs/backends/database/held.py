@@ -42,7 +42,7 @@ class Held:
                 claim is None
                 or claim.attempt != outcome.attempt
                 or outcome.kind not in FINAL
-                or claim.message.bounds is not None
+                or (claim.message.bounds is not None and not claim.message.bounds.only_fair)
             ):
                 rest.append(outcome)
                 mixed.add(outcome.name)

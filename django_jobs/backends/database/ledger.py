@@ -92,8 +92,9 @@ class Ledger:
         row = row._replace(failures=failures, crashes=0, suspect=False, started_us=None)
         row = row._replace(at_us=self.now_us + max(0, delay_us))
         if delay_us <= 0:
-            self.go_back(row, outcome.attempt, changed=True)
+            self.go_back(row, outcome.attempt, changed=True)  # its turn, if it has one, stays its own
             return
+        row = row._replace(place_us=None)
         self._leave(row)
         self.changed.append(row)
         self.due.append(row.due(outcome.attempt))
@@ -118,10 +119,20 @@ class Ledger:
         self.engine.delete_by_id(cursor, JOB, "id", gone)
         if self.changed:
             cursor.executemany(
-                f"UPDATE {JOB} SET failures = %s, crashes = %s, suspect = %s, parked = %s, at_us = %s, started_us = %s,"
-                " attempts = %s WHERE id = %s",
+                f"UPDATE {JOB} SET failures = %s, crashes = %s, suspect = %s, parked = %s, at_us = %s, place_us = %s,"
+                " started_us = %s, attempts = %s WHERE id = %s",
                 [
-                    (r.failures, r.crashes, bool(r.suspect), bool(r.parked), r.at_us, r.started_us, r.attempts, r.id)
+                    (
+                        r.failures,
+                        r.crashes,
+                        bool(r.suspect),
+                        bool(r.parked),
+                        r.at_us,
+                        r.place_us,
+                        r.started_us,
+                        r.attempts,
+                        r.id,
+                    )
                     for r in self.changed
                 ],
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django_jobs.backends.database import uniques
+from django_jobs.backends.database import turns, uniques
 from django_jobs.backends.database.engine import Engine
 from django_jobs.backends.database.ledger import Ledger
 from django_jobs.backends.database.rows import (
@@ -72,13 +72,14 @@ def _take_from_line(cursor: Any, row: JobRow) -> int | None:
     in_line = (READY, "line = %s AND rank_no = %s AND at_us = %s AND job_id = %s", row.ready(0)[:4])
     later = (DUE, "at_us = %s AND job_id = %s", (row.at_us, row.id))
     let_in = (*in_line[:2], row.let_in(0)[:4])
-    aside = [(*in_line[:2], key) for key in row.aside()]
     # A place only moves on: the second look is for what was promoted in between. What was put aside while it was paused
     # goes back in line under the lock of the job's row, which the caller has.
-    for table, where, key in (
-        *((in_line, later, in_line) if row.gate is None else (later, in_line, let_in)),
-        *aside,
-    ):
+    looks: Sequence[tuple[str, str, Sequence[Any]]] = (later, in_line, let_in)
+    if row.gate is None:
+        looks = (in_line, later, in_line)
+    if row.fair_key is not None:
+        looks = (later, (*in_line[:2], row.before_its_turn(0)[:4]), in_line, let_in)
+    for table, where, key in (*looks, *((*in_line[:2], key) for key in row.aside())):
         cursor.execute(f"SELECT attempt FROM {table} WHERE {where}", key)
         found = cursor.fetchone()
         if found is not None:
@@ -108,9 +109,11 @@ def requeue(engine: Engine, cursor: Any, stored: StoredResult) -> bool:
         expires_us=None,
         failures=0, crashes=0, suspect=False, parked=False, cancel_requested=False, started_us=None,
         attempts=stored.attempts, unique_key=unique.key if unique else None,
-        gate=GATE + bounds.limit.key if bounds and bounds.limit else None,
+        gate=GATE + bounds.limit.key if bounds and bounds.limit else None, fair_key=bounds.fair if bounds else None,
     )  # fmt: skip
+    ((row, _),) = turns.enter(engine, cursor, [(row, False)], now_us)
     engine.insert(cursor, JOB, JOB_COLUMNS, [row])
+    turns.keep(engine, cursor, [row])
     if row.gate is None:
         engine.insert(cursor, READY, READY_COLUMNS, [row.ready(stored.attempt)])
     else:

@@ -26,6 +26,7 @@ UNIQUE: Final = "django_jobs_uniquekey"
 LIMIT: Final = "django_jobs_limit"
 SLOT: Final = "django_jobs_slot"
 PAUSE: Final = "django_jobs_pause"
+TURN: Final = "django_jobs_turn"
 
 MARK_GIVEN_SECONDS: Final = 86_400
 """How long the id of an ended job that left no result stays taken, where the id was given or computed.
@@ -43,13 +44,15 @@ GATE: Final = "~"
 """Lines of what waits for a limit; it sorts behind every queue's name."""
 ASIDE: Final = "}"
 """Lines of what was put aside since it is paused; behind every queue's name, before the limits."""
+TURNS: Final = "~ "
+"""Lines by queue of what has become due and has still to be given its turn; no limit's key begins with a blank."""
 TIMER_RANK: Final = -1
 """Of a row in Due that is no job."""
 
 JOB_COLUMNS: Final = (
     "id", "task", "queue", "priority", "body", "body_bytes", "id_given", "enqueued_us", "at_us", "expires_us",
     "failures", "crashes", "suspect", "parked", "cancel_requested", "started_us", "attempts",
-    "unique_key", "gate",
+    "unique_key", "gate", "fair_key", "place_us",
 )  # fmt: skip
 READY_COLUMNS: Final = ("line", "rank_no", "at_us", "job_id", "attempt", "body_bytes")
 DUE_COLUMNS: Final = ("at_us", "job_id", "line", "rank_no", "attempt", "body_bytes")
@@ -81,6 +84,13 @@ class JobRow(NamedTuple):
     attempts: str
     unique_key: str | None = None
     gate: str | None = None
+    fair_key: str | None = None
+    place_us: int | None = None
+
+    @property
+    def place(self) -> int:
+        """Where in its line it stands."""
+        return self.at_us if self.place_us is None else self.place_us
 
     @property
     def line(self) -> str:
@@ -96,20 +106,25 @@ class JobRow(NamedTuple):
 
     def ready(self, attempt: int) -> tuple[Any, ...]:
         """Return its row in Ready."""
-        return (self.waiting_line, rank(self.priority), self.at_us, self.id, attempt, self.body_bytes)
+        return (self.waiting_line, rank(self.priority), self.place, self.id, attempt, self.body_bytes)
 
     def let_in(self, attempt: int) -> tuple[Any, ...]:
         """Return its row in Ready once its limit has let it through."""
-        return (self.line, rank(self.priority), self.at_us, self.id, attempt, self.body_bytes)
+        return (self.line, rank(self.priority), self.place, self.id, attempt, self.body_bytes)
+
+    def before_its_turn(self, attempt: int) -> tuple[Any, ...]:
+        """Return its row in Ready between the moment that it is due and its turn."""
+        return (TURNS + self.queue, rank(self.priority), self.at_us, self.id, attempt, self.body_bytes)
 
     def aside(self) -> tuple[tuple[Any, ...], ...]:
         """Return the keys in Ready that it may have while it is paused."""
-        key = (rank(self.priority), self.at_us, self.id)
+        key = (rank(self.priority), self.place, self.id)
         return tuple((aside_line(target), *key) for target in (Target("task", self.task), Target("queue", self.queue)))
 
     def due(self, attempt: int) -> tuple[Any, ...]:
         """Return its row in Due."""
-        return (self.at_us, self.id, self.waiting_line, rank(self.priority), attempt, self.body_bytes)
+        line = self.waiting_line if self.fair_key is None else TURNS + self.queue
+        return (self.at_us, self.id, line, rank(self.priority), attempt, self.body_bytes)
 
 
 def aside_line(target: Target) -> str:
@@ -134,6 +149,7 @@ def new_job(message: Message, *, now_us: int, order: int) -> tuple[JobRow, bool]
         failures=0, crashes=0, suspect=False, parked=False, cancel_requested=False, started_us=None, attempts="",
         unique_key=message.bounds.unique.key if message.bounds and message.bounds.unique else None,
         gate=GATE + message.bounds.limit.key if message.bounds and message.bounds.limit else None,
+        fair_key=message.bounds.fair if message.bounds else None,
     )  # fmt: skip
     return row, later
 

@@ -78,6 +78,7 @@ def _has_never_started(cursor: Any, row: JobRow) -> bool:
         (PLACE, row.ready(0)[:4]),
         (PLACE, row.let_in(0)[:4]),
         *((PLACE, key) for key in row.aside()),
+        (PLACE, row.before_its_turn(0)[:4]),
     ):
         cursor.execute(sql, key)
         found = cursor.fetchone()

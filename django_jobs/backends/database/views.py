@@ -46,15 +46,17 @@ VIEW_COLUMNS = ", ".join(f"j.{name}" for name in JOB_COLUMNS)
 PLACES = (
     f" FROM {JOB} j LEFT JOIN {READY} r ON r.line = CASE WHEN j.parked THEN {{parked}}"
     f" WHEN j.suspect THEN {{suspect}} ELSE j.queue END"
-    " AND r.rank_no = 100 - j.priority AND r.at_us = j.at_us AND r.job_id = j.id"
+    " AND r.rank_no = 100 - j.priority AND r.at_us = COALESCE(j.place_us, j.at_us) AND r.job_id = j.id"
     f" LEFT JOIN {DUE} d ON d.at_us = j.at_us AND d.job_id = j.id"
-    f" LEFT JOIN {READY} g ON g.line = j.gate AND g.rank_no = 100 - j.priority AND g.at_us = j.at_us"
+    f" LEFT JOIN {READY} g ON g.line = j.gate AND g.rank_no = 100 - j.priority"
+    " AND g.at_us = COALESCE(j.place_us, j.at_us)"
     " AND g.job_id = j.id"
 )
 ASIDES = (
-    f" LEFT JOIN {READY} a ON a.line = {{task}} AND a.rank_no = 100 - j.priority AND a.at_us = j.at_us"
+    f" LEFT JOIN {READY} a ON a.line = {{task}} AND a.rank_no = 100 - j.priority"
+    " AND a.at_us = COALESCE(j.place_us, j.at_us)"
     f" AND a.job_id = j.id LEFT JOIN {READY} b ON b.line = {{queue}} AND b.rank_no = 100 - j.priority"
-    " AND b.at_us = j.at_us AND b.job_id = j.id"
+    " AND b.at_us = COALESCE(j.place_us, j.at_us) AND b.job_id = j.id"
 )
 """Where a job may wait that was put aside since its task or its queue is paused; looked at only where there is one."""
 IS_NEW = f"(j.gate IS NOT NULL AND j.failures = 0 AND j.at_us <= j.enqueued_us + {SOON_US})"
@@ -142,8 +144,8 @@ def _view(row: Sequence[Any], claim: ClaimName | None, attempt: int) -> JobView:
         state = State.QUEUED
     elif in_due is not None:
         state = State.RETRYING if in_due else State.SCHEDULED
-    else:
-        state = State.RUNNING
+    else:  # between two steps of a promotion a job that takes turns stands in none of its lines
+        state = State.RUNNING if claim is not None or job.fair_key is None else State.QUEUED
     return JobView(
         id=job.id, task=job.task, queue=job.queue, state=state, body=job.body, priority=job.priority,
         parked="unknown task" if job.parked else "limit" if at_gate is not None else "",

@@ -126,7 +126,7 @@ class MemoryBroker(Broker):
             attempts=known.attempts,
         )
         self.store.jobs[known.id] = record
-        self.store.place(record, now_us)
+        self.store.enter(record, now_us)
 
     # -- children ----------------------------------------------------------------------------------------------
 

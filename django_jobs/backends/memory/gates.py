@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -105,6 +106,20 @@ class Gates:
     def _waits(self, record: Record, entry: Entry) -> bool:
         idle = record.claim is None and not record.later and not record.parked and not record.aside
         return idle and not record.let_in and record.entry() == entry
+
+    def knows(self, key: str) -> bool:
+        """Say whether a limit has a state."""
+        return key in self._gates
+
+    def waiting(self, key: str) -> Iterator[Entry]:
+        """Yield the places of those who wait for a limit, the first one first, the others in any order."""
+        gate = self._gates.get(key)
+        if gate is None or self._first(gate) is None:
+            return
+        for entry in gate.waiting:
+            record = self._store.jobs.get(entry[3])
+            if record is not None and self._waits(record, entry):
+                yield entry
 
     def next_seconds(self, now_us: int) -> float | None:
         """Return the seconds until a rate allows the next start, or None where none is waited for."""

@@ -58,6 +58,8 @@ class Record:
     """True while it waits for the end of a pause, apart from the lines."""
     let_in: bool = False
     """Whether its limit, if it has one, has let it through for one claim."""
+    has_turn: bool = False
+    """Whether `at_us` is the place that its key gave it, which may lie a little ahead of the clock."""
     later: bool = False
     """True while it waits for its time, apart from the lines."""
     cancel_requested: bool = False

@@ -61,8 +61,11 @@ def _return(store: MemoryStore, record: Record, outcome: Outcome, now_us: int) -
         record.failures += outcome.kind is Kind.RETRYING
         record.crashes = 0
         record.suspect = False
-        record.at_us = now_us + max(0, round(outcome.delay_seconds * 1_000_000))
-        record.number = store.next_number()
+        delay_us = max(0, round(outcome.delay_seconds * 1_000_000))
+        if delay_us or not record.has_turn:  # at once, a turn stays its own
+            record.has_turn = False
+            record.at_us = now_us + delay_us
+            record.number = store.next_number()
     elif outcome.kind is Kind.UNKNOWN_TASK:
         record.parked = True
     store.give_back(record, now_us)

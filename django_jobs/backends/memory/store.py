@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from django_jobs.backends.memory.gates import Gates
 from django_jobs.backends.memory.pauses import MemoryPauses
 from django_jobs.backends.memory.records import MARK_GIVEN_US, MARK_OWN_US, Entry, Mark, Member, Record
+from django_jobs.backends.memory.turns import Turns
 from django_jobs.core import attempts
 from django_jobs.core.claim import ClaimName
 from django_jobs.core.message import Message
@@ -50,6 +51,7 @@ class MemoryStore:
         self.gates = Gates(self)
         self.pauses = MemoryPauses(self)
         self.claimable = self.pauses.claimable
+        self.turns = Turns(self)
         self.locks: dict[str, tuple[str, int]] = {}
 
     @classmethod
@@ -61,11 +63,12 @@ class MemoryStore:
     # -- the clock ---------------------------------------------------------------------------------------------
 
     def drop_overdue(self, now_us: int) -> None:
-        """Forget unique keys and progress whose time is over; under the lock."""
+        """Forget unique keys and progress whose time is over, and turns that are; under the lock."""
         for key, member in list(self.uniques.items()):
             if member.until_us is not None and member.until_us <= now_us:
                 del self.uniques[key]
         self.progress = {job_id: item for job_id, item in self.progress.items() if item[1] > now_us}
+        self.turns.drop_passed(now_us)
 
     def now_us(self) -> int:
         return self._clock() + self._shift_us
@@ -104,12 +107,18 @@ class MemoryStore:
         )
         self.marks.pop(message.id, None)
         self.jobs[message.id] = record
-        self.place(record, now_us)
+        self.enter(record, now_us)
         return True
 
     def is_known(self, job_id: str, now_us: int) -> bool:
         """Say whether an id is live, marked or has a stored result."""
         return job_id in self.jobs or job_id in self.results or self.mark_of(job_id, now_us) is not None
+
+    def enter(self, record: Record, now_us: int) -> None:
+        """Let a job begin to wait: at its time, or at its turn."""
+        if record.at_us <= now_us:
+            self.turns.enter(record, now_us)
+        self.place(record, now_us)
 
     def place(self, record: Record, now_us: int) -> None:
         """Put a job where it waits: in its line, among the suspects, or among what is due later."""
@@ -117,7 +126,7 @@ class MemoryStore:
         record.started_us = None
         if record.parked:
             return
-        record.later = record.at_us > now_us
+        record.later = record.at_us > now_us and not record.has_turn
         if record.later:
             heapq.heappush(self.later, (record.at_us, record.number, record.message.id))
         elif record.message.bounds is not None and not record.let_in and record.limit_key() is not None:
@@ -132,7 +141,7 @@ class MemoryStore:
             at_us, number, job_id = heapq.heappop(self.later)
             record = self.jobs.get(job_id)
             if record and record.later and (record.at_us, record.number) == (at_us, number):
-                self.place(record, now_us)
+                self.enter(record, now_us)
         self.gates.open(now_us)
 
     def first(self, lines: dict[str, list[Entry]], queue: str) -> Record | None:
@@ -152,6 +161,15 @@ class MemoryStore:
         if record.message.bounds is not None and not record.let_in and record.limit_key() is not None:
             return False
         return waits and record.suspect is suspect and record.entry() == entry
+
+    def standing(self, queue: str) -> Iterator[Entry]:
+        """Yield the places of a line, the first one first, the others in any order."""
+        if self.first(self.lines, queue) is None:
+            return
+        for entry in self.lines[queue]:
+            record = self.jobs.get(entry[3])
+            if record is not None and self._stands(record, entry, suspect=False):
+                yield entry
 
     def next_due_seconds(self, now_us: int) -> float | None:
         """Return the seconds until the earliest later job or the next start that a rate allows, or None."""

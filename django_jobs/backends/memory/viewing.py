@@ -51,7 +51,7 @@ def _stats(queue: str, records: Sequence[Record], now_us: int) -> QueueStats:
     aside = [bool(record.why_parked(now_us)) for record in records]
     parked = sum(aside)
     waiting = [
-        now_us - record.at_us
+        now_us - max(record.at_us, record.enqueued_us)
         for record, state, is_aside in zip(records, states, aside, strict=True)
         if state is State.QUEUED and not is_aside
     ]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from django_jobs.backends.redis.family import Family
 from django_jobs.backends.redis.ledger import Argument, Keeping
 from django_jobs.backends.redis.people import Found, as_cancelled, find
-from django_jobs.backends.redis.records import limit_arguments, pack_message, rank, when
+from django_jobs.backends.redis.records import limit_arguments, pack_message, rank, turn_argument, when
 from django_jobs.backends.redis.scripts import BOUND
 from django_jobs.core.bounds import Unique
 from django_jobs.core.message import Message
@@ -78,7 +78,7 @@ def _run(
         arguments += (
             message.id, message.queue, rank(message.priority), when(message), pack_message(message),
             unique.key if unique else "", _mode(unique), unique.conflict if unique else "existing",
-            *limit_arguments(message),
+            *limit_arguments(message), turn_argument(message),
             *(replaced or NOBODY_REPLACED),
         )  # fmt: skip
     answers: list[Any] = family.run(BOUND, arguments)

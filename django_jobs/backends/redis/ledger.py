@@ -136,6 +136,9 @@ class Group:
             meta = Meta(claim.failures + (outcome.kind is Kind.RETRYING), 0, False, noted)
             delay_us = max(0, round(outcome.delay_seconds * 1_000_000))
             where = "retrying" if delay_us else "ready"
+            if not delay_us and claim.message.bounds is not None and claim.message.bounds.fair is not None:
+                self._back(entry, outcome, where, suspect=False, meta=meta)  # its turn stays its own
+                return
             at = delay_us or rank(claim.message.priority)
             self._back(entry, outcome, where, suspect=False, meta=meta, place="", at=at)
             return

@@ -25,6 +25,7 @@ from django_jobs.backends.redis.records import (
     read_meta,
     read_record,
     read_result,
+    turn_argument,
 )  # fmt: skip
 from django_jobs.backends.redis.scripts import CANCEL, CANCELS, FIND, QUEUES, REQUEUE, STATS
 from django_jobs.core.bounds import bounds_of
@@ -182,7 +183,7 @@ def requeue(family: Family, keeping: Keeping, stored: StoredResult) -> bool:
     meta = pack_meta(stored.attempt, suspect=False, place="", meta=NO_META._replace(attempts=stored.attempts))
     arguments = [
         stored.id, value, stored.queue, rank(stored.priority), meta, pack_message(message), key,
-        *limit_arguments(message),
+        *limit_arguments(message), turn_argument(message),
     ]  # fmt: skip
     return bool(family.run(REQUEUE, arguments))
 

@@ -114,6 +114,12 @@ def limit_arguments(message: Message) -> tuple[str | int, ...]:
     return (limit.key, "-" if limit.slots is None else limit.slots, limit.period_us or 0, limit.burst)
 
 
+def turn_argument(message: Message) -> str:
+    """Return what the scripts need of the key by which a job takes turns; any text may be one."""
+    fair = message.bounds.fair if message.bounds else None
+    return "" if fair is None else f"f{fair}"
+
+
 def when(message: Message) -> str:
     """Return when a message is due, as the scripts read it."""
     if message.eta_us is not None:

@@ -33,6 +33,7 @@ def job_document(job: JobView | StoredResult, pauses: Pauses = NOTHING_PAUSED) -
         "queue": job.queue,
         "status": status_of(job).value,
         "priority": job.priority,
+        "fair_key": None if body is None or body.bounds is None else body.bounds.fair,
         "failures": job.failures,
         "crashes": job.crashes,
         "attempts": [_attempt(record) for record in attempt_list.load(job.attempts)],

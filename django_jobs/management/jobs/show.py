@@ -51,6 +51,7 @@ def describe(job: Document) -> Iterator[str]:
         ("task", job["task"]),
         ("status", _status(job)),
         ("queue", f"{job['queue']}, priority {job['priority']}"),
+        ("turns by", None if job["fair_key"] is None else job["fair_key"] or '"", of all without a key'),
         ("enqueued", job["enqueued_at"]),
         ("due", job["eta"]),
         ("started", job["started_at"]),

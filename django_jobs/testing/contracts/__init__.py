@@ -21,6 +21,7 @@ from django_jobs.testing.contracts.pausing import PauseCases, PausedLimitCases, 
 from django_jobs.testing.contracts.results import ResultStoreContract
 from django_jobs.testing.contracts.sessions import ReleaseCases, RescueCases, SessionCases
 from django_jobs.testing.contracts.settling import CrashCases, EndCases, FenceCases, ReturnCases
+from django_jobs.testing.contracts.turns import TurnCases
 from django_jobs.testing.contracts.uniqueness import UniqueCases, UniqueConflictCases
 from django_jobs.testing.contracts.viewing import ProgressCases, UpkeepCases, ViewCases, WaitCases
 from django_jobs.testing.harness import StoreHarness
@@ -54,6 +55,7 @@ class BrokerContract(
     PauseCases,
     PausedMultitudeCases,
     PausedLimitCases,
+    TurnCases,
 ):
     """Every broker passes this: subclass it and override `store`."""
 

@@ -1,11 +1,11 @@
 -- Takes in jobs that are bound to others, all or none. ARGV: 3 schedule, or ""; 4 its tick_us; 5 1 where a conflict may be
 -- told; then SIZE for each: id; queue; rank; when; record as in enqueue; unique key, or ""; mode: f, s, or for_us; conflict:
--- existing, replace or raise; its limit's key, or ""; slots; period_us; burst; id of the job that may be replaced, or "",
--- and for it nine as end_waiting has them.
+-- existing, replace or raise; its limit's key, or ""; slots; period_us; burst; "f" and its key of turns, or ""; id of the job
+-- that may be replaced, or "", and for it nine as end_waiting has them.
 -- Returns for each 1 where it is new, 0 where its id is known or the tick is not new, or the id of the job that holds its
 -- key. Instead, and then nothing was written: {"conflict", number, holder}, or {"look", number, holder} where the holder
 -- waits and may be replaced, once the caller has looked at it.
-local SIZE = 22
+local SIZE = 23
 local count = (#ARGV - 5) / SIZE
 local schedule, tick, raises = ARGV[3], ARGV[4], ARGV[5] == '1'
 
@@ -46,7 +46,7 @@ end
 local answers, taken, ids = {}, {}, {}
 for index = 1, count do
   local at = 6 + (index - 1) * SIZE
-  local id, key, conflict, replaced = ARGV[at], ARGV[at + 5], ARGV[at + 7], ARGV[at + 12]
+  local id, key, conflict, replaced = ARGV[at], ARGV[at + 5], ARGV[at + 7], ARGV[at + 13]
   answers[index] = 1
   if ids[id] or is_known(id) then
     answers[index] = 0
@@ -55,7 +55,7 @@ for index = 1, count do
     if not holder then holder, waiting = holder_of(key) end
     if holder and conflict == 'raise' and raises then return {'conflict', index, holder} end
     if holder and conflict == 'replace' and waiting then
-      if holder ~= replaced or not end_waiting(at + 13, true) then return {'look', index, holder} end
+      if holder ~= replaced or not end_waiting(at + 14, true) then return {'look', index, holder} end
       holder = nil
     end
     if holder then answers[index] = holder else taken[key] = id end
@@ -68,12 +68,13 @@ for index = 1, count do
   if answers[index] == 1 then
     local at = 6 + (index - 1) * SIZE
     local id, queue, rank, when, key = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 5]
-    local limit = ARGV[at + 8]
-    if key ~= '' or limit ~= '' then
-      redis.call('HSET', P .. 'bound', id, key .. '\n' .. limit .. '\n' .. queue)
+    local limit, turn = ARGV[at + 8], ARGV[at + 12]
+    if key ~= '' or limit ~= '' or turn ~= '' then
+      local bound = key .. '\n' .. limit .. '\n' .. queue
+      redis.call('HSET', P .. 'bound', id, turn ~= '' and bound .. '\n' .. turn or bound)
     end
     if key ~= '' then
-      if ARGV[at + 12] ~= '' then end_waiting(at + 13) end
+      if ARGV[at + 13] ~= '' then end_waiting(at + 14) end
       local mode = ARGV[at + 6]
       if mode ~= 'f' and mode ~= 's' then
         mode = text(now + mode)
@@ -89,11 +90,14 @@ for index = 1, count do
     if kind == '+' then at_us = now + at_us end
     if at_us > now then
       redis.call('ZADD', P .. 'due:' .. queue, text(at_us), id)
-    elseif limit ~= '' then
-      enter_gate(limit, queue, text(next_place(rank)), id)
-      touched[limit] = true
     else
-      redis.call('ZADD', P .. 'ready:' .. queue, text(next_place(rank)), id)
+      local place = turn == '' and next_place(rank) or turn_place(queue, limit, rank, string.sub(turn, 2))
+      if limit ~= '' then
+        enter_gate(limit, queue, text(place), id)
+        touched[limit] = true
+      else
+        redis.call('ZADD', P .. 'ready:' .. queue, text(place), id)
+      end
     end
     if limit ~= '' then keep_limit(limit, ARGV[at + 9], ARGV[at + 10], ARGV[at + 11]) end
     wake(queue)
@@ -101,4 +105,5 @@ for index = 1, count do
 end
 open_touched()
 keep_tick()
+keep_turns()
 return answers

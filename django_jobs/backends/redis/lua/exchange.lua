@@ -139,8 +139,12 @@ local function promote(queue)
       for index, id in ipairs(ids) do
         if records[index] then
           local rank = tonumber(string.sub(records[index], 17, 19)) or 0 -- foreign: a claim puts it aside
-          local place, limit = text(place_at(rank, tonumber(found[index * 2]))), ''
-          if bounds[index] then _, limit = split_bound(bounds[index]) end
+          local place, limit, turn = nil, '', nil
+          if bounds[index] then
+            _, limit = split_bound(bounds[index])
+            turn = turn_of(bounds[index])
+          end
+          place = text(turn and turn_place(queue, limit, rank, turn) or place_at(rank, tonumber(found[index * 2])))
           if limit ~= '' then
             enter_gate(limit, queue, place, id)
             touched[limit] = true
@@ -210,6 +214,7 @@ end
 local function claim()
   for _, queue in ipairs(queues) do promote(queue) end
   open_touched()
+  keep_turns()
   if timer <= now then open_timed() end
   if suspects then
     local asked = limit

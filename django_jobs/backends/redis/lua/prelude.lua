@@ -26,7 +26,11 @@
 -- <p>dead            zset  dead sessions by when they were declared dead
 -- <p>uniques         hash  unique key -> "id queue mode": f held to the end, s to the first claim, else until_us
 -- <p>uniques:until   zset  keys that are held for a time, by until_us
--- <p>bound           hash  id -> "unique key\nlimit's key\nqueue", of live jobs that are bound to others
+-- <p>bound           hash  id -> "unique key\nlimit's key\nqueue", of live jobs that are bound to others; of one that takes
+--                          turns "\nf" and its key behind it
+-- <p>turns:<line>    zset  key of turns by the place after the last one that it was given in a line: q<queue>, or
+--                          l<limit's key>; a key that the head of its line has passed is not needed any more
+-- <p>turns           set   such lines
 -- <p>gate:<key>      zset  id by place: what waits for a limit; the same by queue in <p>gated:<queue>
 -- <p>slots:<key>     zset  id by when it was let through: to the end of its claim
 -- <p>limits          hash  key -> "slots period_us burst next_us timer_us": - for any number, 0 for no rate, no timer
@@ -110,7 +114,7 @@ local function die(session, renewed)
 end
 
 local function split_bound(value)
-  return string.match(value, '^([^\n]*)\n([^\n]*)\n(.*)$')
+  return string.match(value, '^([^\n]*)\n([^\n]*)\n([^\n]*)')
 end
 
 local known_pauses

@@ -19,4 +19,8 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
     redis.call('SREM', P .. 'queues', queue)
   end
 end
-return #marks + #old + #over
+local passed = 0
+for _, line in ipairs(redis.call('SRANDMEMBER', P .. 'turns', 100)) do -- of many lines others come the next time
+  passed = passed + sweep_turns(line, limit)
+end
+return #marks + #old + #over + passed
