@@ -104,7 +104,8 @@ def test_what_was_put_aside_while_its_pause_ended_is_swept_back(database_alias: 
     while child.ask(child.want()).more:
         pass
     assert child.claim() == []
-    models.Pause.objects.using(database_alias).all().delete()  # what a claim of the same instant does not see
+    with connections[database_alias].cursor() as cursor:  # what a claim of the same instant does not see
+        cursor.execute("DELETE FROM django_jobs_pause")
     other = Child(harness.broker(), "session-2")
     assert other.claim() == []
     broker.let_in()
