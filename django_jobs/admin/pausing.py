@@ -29,13 +29,13 @@ def change(request: HttpRequest, target: Target, *, pauses: bool) -> tuple[str, 
         return str(error), messages.ERROR
     names = {"name": target.name}
     if not changed:
-        text = _("%(name)s was paused before.") if pauses else _("%(name)s was not paused (any more).")
+        text = _("“%(name)s” was paused before.") if pauses else _("“%(name)s” was not paused (any more).")
         return text % names, messages.WARNING
     record(request, [PauseRow(target=str(target))], "Paused." if pauses else "Resumed.")
     if pauses:
-        text = _("%(name)s is paused: no more jobs of it are claimed. Those that are claimed go on.")
+        text = _("“%(name)s” is paused: no more jobs of it are claimed. Those that are claimed go on.")
     else:
-        text = _("%(name)s goes on.")
+        text = _("“%(name)s” goes on.")
     return text % names, messages.SUCCESS
 
 

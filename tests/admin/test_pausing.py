@@ -46,7 +46,7 @@ def definition() -> TaskDefinition:
 def test_a_queue_is_paused_and_resumed_with_a_click(admin_client: Client, definition: TaskDefinition) -> None:
     put("waiting")
     html, told = post(admin_client, page("job_pause"), queue="mail", reason="the  server is down")
-    assert told == ["mail is paused: no more jobs of it are claimed. Those that are claimed go on."]
+    assert told == ["“mail” is paused: no more jobs of it are claimed. Those that are claimed go on."]
     (pause,) = paused()
     assert (str(pause.target), pause.by, pause.reason) == ("queue mail", "admin", "the server is down")
     assert "Something is paused" in html
@@ -56,12 +56,12 @@ def test_a_queue_is_paused_and_resumed_with_a_click(admin_client: Client, defini
     assert 'aria-label="Pause mail"' not in html
     assert "its queue is paused" in admin_client.get(page("job_change", "waiting")).content.decode()
     _, told = post(admin_client, page("job_pause"), queue="mail")
-    assert told == ["mail was paused before."]
+    assert told == ["“mail” was paused before."]
     html, told = post(admin_client, page("job_resume"), queue="mail")
-    assert told == ["mail goes on."]
+    assert told == ["“mail” goes on."]
     assert "Something is paused" not in html
     assert paused() == []
-    assert post(admin_client, page("job_resume"), queue="mail")[1] == ["mail was not paused (any more)."]
+    assert post(admin_client, page("job_resume"), queue="mail")[1] == ["“mail” was not paused (any more)."]
     entries = LogEntry.objects.order_by("pk").values_list("object_id", "object_repr", "change_message")
     assert list(entries) == [
         ("queue mail", "queue mail", "Paused."),
@@ -76,16 +76,16 @@ def test_a_task_is_paused_on_its_page_and_resumed_on_the_jobs_page(
     change = page("taskdefinition_change", definition.pk)
     assert page("taskdefinition_pause", definition.pk) in admin_client.get(change).content.decode()
     html, told = post(admin_client, page("taskdefinition_pause", definition.pk))
-    assert told == [f"{TASK} is paused: no more jobs of it are claimed. Those that are claimed go on."]
+    assert told == [f"“{TASK}” is paused: no more jobs of it are claimed. Those that are claimed go on."]
     assert page("taskdefinition_resume", definition.pk) in html
     assert "by admin" in html
     html = admin_client.get(page("job_changelist")).content.decode()
     assert f'aria-label="Resume {TASK}"' in html
     assert "waits: its task is paused since" in html
-    assert post(admin_client, page("job_resume"), task=TASK)[1] == [f"{TASK} goes on."]
+    assert post(admin_client, page("job_resume"), task=TASK)[1] == [f"“{TASK}” goes on."]
     assert page("taskdefinition_pause", definition.pk) in admin_client.get(change).content.decode()
     post(admin_client, page("taskdefinition_pause", definition.pk))
-    assert post(admin_client, page("taskdefinition_resume", definition.pk))[1] == [f"{TASK} goes on."]
+    assert post(admin_client, page("taskdefinition_resume", definition.pk))[1] == [f"“{TASK}” goes on."]
     assert paused() == []
 
 

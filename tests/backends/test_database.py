@@ -11,7 +11,9 @@ from django.db import connections
 
 from django_jobs import models
 from django_jobs.backends.database import DatabaseBroker, DatabaseLock, DatabaseResultStore
+from django_jobs.core.bounds import Bounds, Limit
 from django_jobs.core.policy import Policy
+from django_jobs.testing.child import TASK, Child, ids, make_bound, make_message
 from django_jobs.testing.contracts import (
     AtomicContract,
     BrokerContract,
@@ -101,3 +103,22 @@ class TestDatabaseResultStore(DatabaseCase, ResultStoreContract):
 
 class TestDatabaseLock(DatabaseCase, LockContract):
     pass
+
+
+def test_what_was_put_aside_while_its_pause_ended_is_swept_back(database_alias: str) -> None:
+    harness = DatabaseHarness(database_alias)
+    broker = harness.broker()
+    limited = Bounds(limit=Limit(key="shop.mail", slots=1))
+    broker.enqueue_many([make_message("a"), make_bound("b", bounds=limited), make_bound("c", bounds=limited)])
+    broker.pause(task=TASK)
+    child = Child(broker)
+    while child.ask(child.want()).more:
+        pass
+    assert child.claim() == []
+    with connections[database_alias].cursor() as cursor:  # what a claim of the same instant does not see
+        cursor.execute("DELETE FROM django_jobs_pause")
+    other = Child(harness.broker(), "session-2")
+    assert other.claim() == []
+    broker.let_in()
+    assert sorted(ids(Child(harness.broker(), "session-3").claim())) == ["a", "b"], "c waits for its limit"
+    harness.close()

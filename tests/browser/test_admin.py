@@ -193,7 +193,7 @@ def test_a_scheduled_job_is_found_and_cancelled(
     expect(page.locator(".messagelist")).to_contain_text("The job is cancelled")
     expect(page.locator("tr", has_text=job_id)).to_have_count(0)
     page.click("text=Count them")
-    expect(page.locator("section h2")).to_contain_text("How many there are")
+    expect(page.locator("#jobs-stats-heading")).to_contain_text("How many there are")
     fits(page)
 
 

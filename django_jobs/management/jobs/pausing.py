@@ -81,7 +81,8 @@ def _refuse_unknown(target: Target, advice: str) -> None:
     close = get_close_matches(target.name, sorted(known), n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     stop(
-        f"Nothing here knows a {target}: no task, setting or live job names it.{hint} Nothing was changed; {advice}",
+        f"Nothing here knows the {target.kind} {target.name!r}: no task, setting or live job names it.{hint} "
+        f"Nothing was changed; {advice}",
         NOTHING_MATCHED,
     )
 

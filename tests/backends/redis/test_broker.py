@@ -10,7 +10,7 @@ import pytest
 from django_jobs.backends.memory import MemoryBroker
 from django_jobs.core.outcome import Kind
 from django_jobs.ports.broker import Broker
-from django_jobs.testing.child import Child, ids, make_message
+from django_jobs.testing.child import TASK, Child, ids, make_message
 from tests.backends.redis.harness import RedisHarness
 from tests.services import require
 
@@ -126,3 +126,17 @@ def test_a_settled_batch_leaves_no_key_behind_but_its_results(store: RedisHarnes
     broker.sweep()
     assert store.leftovers() == 0
     assert len([name for name in store.key_names() if name.startswith("result:")]) == 20
+
+
+def test_what_a_resume_has_left_undone_is_put_back_by_a_sweep(store: RedisHarness) -> None:
+    broker = store.broker()
+    child = Child(broker)
+    broker.enqueue_many([make_message("a"), make_message("b")])
+    broker.pause(task=TASK)
+    assert child.claim() == []
+    family = broker._family
+    family.client.redis.hdel(f"{family.prefix}paused", f"task {TASK}")  # whoever resumed it has died after this
+    assert child.claim() == []
+    broker.let_in()
+    assert ids(child.claim()) == ["a", "b"]
+    assert [name for name in store.key_names() if name.startswith(("held", "holding", "withheld", "paused"))] == []

@@ -223,6 +223,7 @@ local function claim()
       if count == 0 then pop('suspects:', queue) end
     end
     limit = asked
+    if aside > 0 then open_touched() end
   end
   if count == 0 then
     repeat
