@@ -76,6 +76,7 @@ CASES: dict[str, Case] = {
     "job_changelist": Case(model="job", shows=VIEW["job"]),
     "job_change": Case(model="job", shows=VIEW["job"]),
     "job_cancel": Case(model="job", acts=("cancel_job",), post_only=True),
+    "job_terminate": Case(model="job", acts=("cancel_job",), post_only=True),
 }  # fmt: skip
 PREFIX = "django_jobs_"
 
