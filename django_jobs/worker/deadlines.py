@@ -95,7 +95,7 @@ class Deadlines(Limits):
         Jobs in other threads cannot be interrupted: their process is killed when the grace is over.
         """
         here = place_inside(frame, self)
-        raises = False
+        doomed = ""
         for job in self._slots.jobs():
             if job.state is not Held.RUNNING or Flag.TERMINATE not in job.flags:
                 continue
@@ -105,9 +105,12 @@ class Deadlines(Limits):
                 self._cancel_coroutine(job.place)
                 continue
             self._told[job.place] = job.number, job.attempt
-            raises = True
-        if raises:
+            doomed = job.id
+        if doomed:
             logger.warning(
-                "The job is cancelled. It was here:\n%s", "".join(traceback.format_stack(frame, limit=20)).rstrip()
+                "Job %s is cancelled. It was here:\n%s",
+                doomed,
+                "".join(traceback.format_stack(frame, limit=8)).rstrip(),
+                extra={"job_id": doomed},
             )
             raise JobCancelled("Somebody has cancelled this job while it ran.")

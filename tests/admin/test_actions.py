@@ -276,19 +276,6 @@ def test_the_cancel_of_a_running_job_is_asked_for_once(admin_client: Client) -> 
     assert LogEntry.objects.count() == 1
 
 
-def test_a_running_job_is_terminated_even_after_its_cancel_was_asked_for(admin_client: Client) -> None:
-    enqueue("live")
-    html = get(admin_client, url("job", "change", "live"))
-    assert url("job", "terminate", "live") not in html  # it waits
-    claim("mail")
-    send(admin_client, url("job", "cancel", "live"))
-    html = get(admin_client, url("job", "change", "live"))
-    assert url("job", "terminate", "live") in html
-    assert "ends it within seconds" in send(admin_client, url("job", "terminate", "live"))
-    assert connections.broker.cancels_of(["live"]) == {"live": True}
-    assert LogEntry.objects.latest("pk").change_message == "Cancel and terminate: requested."
-
-
 def test_an_unknown_job_is_not_cancelled_before_it_comes(admin_client: Client) -> None:
     assert "no such job" in send(admin_client, url("job", "cancel", "never-seen"))
     enqueue("never-seen")

@@ -87,6 +87,7 @@ CASES: dict[str, Case] = {
     "session_quiet": Case(model="session", acts=("control_worker",), post_only=True),
     "session_resume": Case(model="session", acts=("control_worker",), post_only=True),
     "session_stop": Case(model="session", acts=("control_worker",), post_only=True),
+    "job_terminate": Case(model="job", acts=("cancel_job",), post_only=True),
 }  # fmt: skip
 PREFIX = "django_jobs_"
 

@@ -9,10 +9,10 @@ from importlib import import_module
 import pytest
 
 from django_jobs.testing import contracts
-from django_jobs.testing.contracts import BrokerContract, LockContract, ResultStoreContract
+from django_jobs.testing.contracts import AtomicContract, BrokerContract, LockContract, ResultStoreContract
 from django_jobs.testing.contracts.base import StoreContract
 
-SUITES = [BrokerContract, LockContract, ResultStoreContract]
+SUITES = [AtomicContract, BrokerContract, LockContract, ResultStoreContract]
 
 
 def parts() -> list[type[StoreContract]]:
