@@ -22,7 +22,6 @@ from django_jobs.testing.child import make_session
 from django_jobs.testing.machine.calls import QUEUES, STEP_SECONDS, TASKS
 from django_jobs.testing.machine.inspection import compare
 from django_jobs.testing.machine.keeping import KeepingRules
-from django_jobs.testing.machine.ordering import OrderingRules
 from django_jobs.testing.machine.producing import ProducingRules
 from django_jobs.testing.machine.state import PAST_LIMIT, Seat
 from django_jobs.testing.machine.working import WorkingRules
@@ -31,7 +30,7 @@ DRAIN_SECONDS: Final = 30
 LAST_SESSION: Final = "session-of-the-end"
 
 
-class BrokerMachine(ProducingRules, WorkingRules, KeepingRules, OrderingRules):
+class BrokerMachine(ProducingRules, WorkingRules, KeepingRules):
     """All rules together; after each call all that can be seen is compared, and in the end everything comes out."""
 
     @invariant()
