@@ -11,7 +11,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from django_jobs.backends.memory import MemoryBroker
 from django_jobs.core.claim import ClaimName, Want
-from django_jobs.core.control import Order
 from django_jobs.core.message import Message
 from django_jobs.core.outcome import Kind, Outcome
 from django_jobs.core.pause import Pauses
@@ -117,13 +116,6 @@ class WakesTheDead(MemoryBroker):
         return super().renew(session)
 
 
-class OrdersTheDead(MemoryBroker):
-    """A dead session takes orders."""
-
-    def give_order(self, session_id: str, order: Order) -> int:
-        return super().give_order(session_id, order) or 1
-
-
 class SparesSuspects(MemoryBroker):
     """Jobs of the dead go back as if nothing had happened."""
 
@@ -176,7 +168,6 @@ BROKEN = [
     SparesSuspects,
     ForgetsPauses,
     KeepsAside,
-    OrdersTheDead,
 ]
 
 

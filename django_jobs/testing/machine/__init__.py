@@ -22,7 +22,6 @@ from django_jobs.testing.child import make_session
 from django_jobs.testing.machine.calls import QUEUES, STEP_SECONDS, TASKS
 from django_jobs.testing.machine.inspection import compare
 from django_jobs.testing.machine.keeping import KeepingRules
-from django_jobs.testing.machine.ordering import OrderingRules
 from django_jobs.testing.machine.pausing import PausingRules
 from django_jobs.testing.machine.producing import ProducingRules
 from django_jobs.testing.machine.state import PAST_LIMIT, Seat
@@ -32,7 +31,7 @@ DRAIN_SECONDS: Final = 30
 LAST_SESSION: Final = "session-of-the-end"
 
 
-class BrokerMachine(ProducingRules, WorkingRules, KeepingRules, PausingRules, OrderingRules):
+class BrokerMachine(ProducingRules, WorkingRules, KeepingRules, PausingRules):
     """All rules together; after each call all that can be seen is compared, and in the end everything comes out."""
 
     @invariant()

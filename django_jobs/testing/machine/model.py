@@ -76,8 +76,6 @@ class Life:
 
     renewed: int
     alive: bool = True
-    orders: list[str] = field(default_factory=list)
-    """Ids of what it was told while it lived."""
 
 
 @dataclass(slots=True)
@@ -282,15 +280,6 @@ class BrokerModel:
         life = self.lives[session]
         life.renewed = self.now if life.alive else life.renewed
         return life.alive
-
-    def order(self, session: str, order_id: str) -> tuple[int, list[str]]:
-        """Return the number of the order, and what stands for the session then."""
-        life = self.lives[session]
-        if not life.alive:
-            return 0, []
-        if order_id not in life.orders:
-            life.orders.append(order_id)
-        return life.orders.index(order_id) + 1, life.orders
 
     def close(self, session: str) -> None:
         self.lives[session].alive = False
