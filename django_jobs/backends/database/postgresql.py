@@ -156,9 +156,9 @@ class PostgresqlEngine(Engine):
         """In one statement of many rows, for those whose places were worked out before."""
         unique = {row.id: row for row in reversed(rows)}
         cursor.execute(
-            f"INSERT INTO {JOB} ({JOB_LIST}) VALUES {placeholders(len(unique), len(JOB_COLUMNS))}"
+            f"INSERT INTO {JOB} ({JOB_LIST}) SELECT {JOB_LIST} FROM json_populate_recordset(NULL::{JOB}, %s::json)"
             " ON CONFLICT (id) DO NOTHING RETURNING id",
-            [value for row in reversed(unique.values()) for value in row],
+            [_encode([dict(zip(JOB_COLUMNS, row, strict=True)) for row in reversed(unique.values())]).decode()],
         )
         new = {row[0] for row in cursor.fetchall()}
         answers = []
