@@ -10,7 +10,7 @@ local RANKS = 35184372088832
 local heads, turns = {}, {}
 
 -- Where newcomers of a rank stand in a line: at its head, else at the queue's, else now or behind the last place given.
-local function head_of(queue, limit, rank)
+local function line_begin(queue, limit, rank)
   local lines = limit ~= '' and {'gate:' .. limit, 'ready:' .. queue} or {'ready:' .. queue}
   for _, line in ipairs(lines) do
     local first = redis.call('ZRANGEBYSCORE', P .. line, text(rank * RANKS), '(' .. text((rank + 1) * RANKS),
@@ -30,7 +30,7 @@ local function turn_place(queue, limit, rank, key)
   local turn = turns[line][member]
   if not turn then
     local name = line .. ' ' .. rank .. ' ' .. queue
-    heads[name] = heads[name] or head_of(queue, limit, rank)
+    heads[name] = heads[name] or line_begin(queue, limit, rank)
     turn = {place = tonumber(redis.call('ZSCORE', P .. 'turns:' .. line, member) or '0'), head = heads[name], rank = rank}
     turns[line][member] = turn
   end
@@ -72,7 +72,7 @@ local function sweep_turns(line, most)
     local first = redis.call('ZRANGEBYSCORE', P .. 'turns:' .. line, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     if #first == 0 then break end
     local rank = math.floor(tonumber(first[2]) / RANKS)
-    local head = math.min(head_of(queue, limit, rank), place_at(rank, now)) -- the last place stays while it is ahead
+    local head = math.min(line_begin(queue, limit, rank), place_at(rank, now)) -- the last place stays while it is ahead
     dropped = dropped + drop_turns(line, rank, head, most - dropped)
     from = text((rank + 1) * RANKS)
   end
