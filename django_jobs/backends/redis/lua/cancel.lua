@@ -13,7 +13,7 @@ if verb == 'flag' then
   local claim = redis.call('HGET', P .. 'claims:' .. ARGV[5], ARGV[6]) or ''
   if not string.find('\n' .. claim, '\n' .. id .. '\t', 1, true) then return 'again' end
   redis.call('SADD', P .. 'flags', id)
-  if ARGV[7] == '1' then redis.call('SET', P .. 'terminate:' .. id, 1, 'EX', 86400) end
+  if ARGV[7] == '1' then redis.call('SADD', P .. 'terminate', id) end
   return 'done'
 end
 if redis.call('HEXISTS', P .. 'jobs', id) == 1 then return 'again' end

@@ -3,7 +3,7 @@
 local found = {}
 for index = 3, #ARGV do
   local flag = redis.call('SISMEMBER', P .. 'flags', ARGV[index])
-  if flag == 1 then flag = flag + redis.call('EXISTS', P .. 'terminate:' .. ARGV[index]) end
+  if flag == 1 then flag = flag + redis.call('SISMEMBER', P .. 'terminate', ARGV[index]) end
   found[#found + 1] = flag
 end
 return found

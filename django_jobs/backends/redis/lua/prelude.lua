@@ -11,7 +11,7 @@
 -- <p>claims:<session> hash "child/number" -> lines of id, attempt, place, with tabs; the whole text is the fence of the claim
 -- <p>holders         set   sessions that may have a key claims:<session>
 -- <p>flags           set   ids of claimed jobs whose cancel is requested
--- <p>terminate:<id>  1, for a day: the worker that runs the job is to end it; only counts beside its flag
+-- <p>terminate       set   those of flags whose worker is to end them
 -- <p>started         hash  id -> started_us of claimed jobs that run long
 -- <p>marks           zset  ids that may not be enqueued, by 2 * until_us, + 1 where the job has ended
 -- <p>result:<id>     text  16 digits of when it ended or was settled, a letter (S F C E Q for the status, small where
@@ -303,7 +303,10 @@ local function drop_jobs(ids)
   call_many('HDEL', P .. 'jobs', ids)
   if redis.call('EXISTS', P .. 'meta', P .. 'flags', P .. 'started', P .. 'bound') > 0 then
     call_many('HDEL', P .. 'meta', ids)
-    call_many('SREM', P .. 'flags', ids)
+    if redis.call('EXISTS', P .. 'flags') == 1 then
+      call_many('SREM', P .. 'flags', ids)
+      call_many('SREM', P .. 'terminate', ids)
+    end
     call_many('HDEL', P .. 'started', ids)
     if redis.call('EXISTS', P .. 'bound') == 1 then unbind(ids) end
   end

@@ -24,7 +24,7 @@ if ARGV[9] ~= '' or limit ~= '' or turn ~= '' then
 end
 redis.call('HSET', P .. 'jobs', id, text(now) .. string.format('%03d', ARGV[6]) .. ARGV[8])
 redis.call('HSET', P .. 'meta', id, ARGV[7])
-redis.call('DEL', P .. 'result:' .. id, P .. 'terminate:' .. id)
+redis.call('DEL', P .. 'result:' .. id)
 redis.call('HDEL', P .. 'out', id)
 redis.call('ZREM', P .. 'marks', id)
 redis.call('SADD', P .. 'queues', ARGV[5])
