@@ -14,7 +14,7 @@ from django_jobs.core.fairness import FairKey, check_fair_key
 from django_jobs.core.message import PRIORITY_MAX, PRIORITY_MIN, QUEUE_PATTERN
 from django_jobs.core.rate import read_rate
 from django_jobs.core.schedule import Schedule
-from django_jobs.core.spelling import spread
+from django_jobs.core.spelling import ALIASES, spread
 from django_jobs.exceptions import InvalidOptions
 
 DEFAULT_DELAY_SECONDS: Final = 10.0
@@ -93,13 +93,6 @@ class TaskOptions:
     """Whether people with the permission may run it from the admin, with arguments of their own."""
     description: str = ""
 
-
-ALIASES: Final[Mapping[str, str]] = {
-    "autoretry_for": "retry_on",
-    "dont_autoretry_for": "dont_retry_on",
-    "acks_on_failure_or_timeout": "acks_on_failure",
-}
-"""Celery's spelling -> ours."""
 
 WORKER_LOST: Final = "reject_on_worker_lost"
 """Celery's option for what is the rule here."""

@@ -1,9 +1,16 @@
-"""Celery's options that are not another name of one of ours, written in ours."""
+"""Celery's options, written in ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+
+ALIASES: Final[Mapping[str, str]] = {
+    "autoretry_for": "retry_on",
+    "dont_autoretry_for": "dont_retry_on",
+    "acks_on_failure_or_timeout": "acks_on_failure",
+}
+"""Celery's spelling -> ours."""
 
 RETRY_KWARGS: Final = "retry_kwargs"
 _OURS: Final[Mapping[str, str]] = {"max_retries": "max_retries", "countdown": "default_retry_delay"}

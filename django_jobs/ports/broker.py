@@ -23,6 +23,7 @@ from django_jobs.core.states import State
 from django_jobs.exceptions import UniqueConflict
 from django_jobs.ports.atomic import AtomicRuns
 from django_jobs.ports.control import OrderBook
+from django_jobs.ports.outlist import OutList
 from django_jobs.ports.pausing import Pausing
 
 PROGRESS_KEPT_SECONDS: Final = 86_400
@@ -100,16 +101,13 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float = 0.0
 
 
-class Broker(Pausing, OrderBook):
+class Broker(Pausing, OrderBook, OutList):
     """Holds jobs between their enqueue and their end."""
 
     in_transaction: bool = False
     """True where `enqueue_many` takes part in the caller's database transaction on `alias`."""
     alias: str | None = None
     """The database alias whose transaction an enqueue joins; None where `in_transaction` is False."""
-    holds_results: bool = True
-    """Whether the settle step writes results where the result store reads them. Where it cannot, since that is another
-    store, it puts them on an out-list in the same step, and workers copy them: `leaving`, then `strike`."""
 
     claims_at_hints: bool = False
     """Whether the store claims by itself for a worker that waits, once it hints: `wait_and_claim`. What saves no round
@@ -363,19 +361,7 @@ class Broker(Pausing, OrderBook):
         """
         return {}
 
-    # -- the out-list, of brokers that do not hold results -----------------------------------------------------
-
-    def leaving(self, limit: int) -> Sequence[StoredResult]:
-        """Return at most `limit` results that the result store has still to take; another call shows others first."""
-        return ()
-
-    def leaving_of(self, job_ids: Collection[str]) -> Mapping[str, StoredResult]:
-        """Return what is on the out-list of `job_ids`, by id."""
-        return {}
-
-    def strike(self, results: Sequence[StoredResult]) -> int:
-        """Take off the out-list what the result store has; return how many. A later attempt of an id stays."""
-        return 0
+    # -- what some stores can ---------------------------------------------------------------------------------
 
     def wait_for_end(self, job_ids: Collection[str], timeout_seconds: float) -> bool:
         """Return when one of `job_ids` may have ended, or after the timeout; False at once where none can tell."""

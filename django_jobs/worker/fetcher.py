@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from django_jobs.core.claim import Claim, Want
-from django_jobs.core.outcome import Kind, Outcome
+from django_jobs.core.outcome import Outcome
 from django_jobs.execution.plan import Plan, Plans
 from django_jobs.ports.broker import Broker
 from django_jobs.worker.layout import ChildWord, Word
@@ -23,7 +23,7 @@ from django_jobs.worker.leave import Leave, Quota
 from django_jobs.worker.pace import Pace
 from django_jobs.worker.queues import QueueOrder
 from django_jobs.worker.report import Reporter
-from django_jobs.worker.settle import Ended, HeldClaim, Settler, flags_of
+from django_jobs.worker.settle import Ended, HeldClaim, Settler, flags_of, given_back
 from django_jobs.worker.slots import ChildSlots, Shared
 from django_jobs.worker.trips import Trips
 from django_jobs.worker.wake import Wake
@@ -297,9 +297,7 @@ class Fetcher:
                 if not self._slots.withhold(held.index):
                     self._drop(held)
                     continue
-                claim = held.claim
-                outcome = Outcome(id=claim.message.id, name=claim.name, attempt=claim.attempt, kind=Kind.RELEASED)
-                self._ended.append(Ended(held, outcome))
+                self._ended.append(given_back(held))
                 self._oldest_at = 0.0
             self._cond.notify_all()
 

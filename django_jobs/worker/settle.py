@@ -53,6 +53,12 @@ class Ended(NamedTuple):
     outcome: Outcome
 
 
+def given_back(held: HeldClaim) -> Ended:
+    """Return the end of a job that was claimed and has not started here."""
+    claim = held.claim
+    return Ended(held, Outcome(id=claim.message.id, name=claim.name, attempt=claim.attempt, kind=Kind.RELEASED))
+
+
 class Settler:
     """Sends outcomes over one broker connection. One thread at a time may call `exchange`."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from django_jobs.core.options import _CHECKS, ALIASES, OPTION_NAMES, TaskOptions, canonical, resolve, with_limits
+from django_jobs.core.options import _CHECKS, OPTION_NAMES, TaskOptions, canonical, resolve, with_limits
+from django_jobs.core.spelling import ALIASES
 from django_jobs.exceptions import InvalidOptions
 
 

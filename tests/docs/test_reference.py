@@ -16,9 +16,10 @@ from django.dispatch import Signal
 import django_jobs
 from django_jobs import AsyncResult, Task, checks, conf, exceptions, signals
 from django_jobs.client.terms import CallOptions
-from django_jobs.core.options import ALIASES, TaskOptions
+from django_jobs.core.options import TaskOptions
 from django_jobs.core.policy import Policy
 from django_jobs.core.routes import Routes
+from django_jobs.core.spelling import ALIASES
 from tests.docs.pages import ROOT, reference
 
 DJANGO_OPTIONS = {action for option in BaseCommand().create_parser("", "")._actions for action in option.option_strings}

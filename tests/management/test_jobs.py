@@ -17,7 +17,6 @@ from django_jobs.connections import connections
 from django_jobs.core.attempts import AttemptRecord
 from django_jobs.core.claim import Claim, ClaimName, Want
 from django_jobs.core.outcome import ErrorInfo, Kind, Outcome
-from django_jobs.core.session import SessionInfo
 from django_jobs.management.commands.jobs import VERBS
 from django_jobs.registry import registry
 
@@ -360,17 +359,6 @@ def test_stats_counts_each_queue(worker: Worker) -> None:
     assert lines[0].startswith("Broker: ")
     assert lines[1].split() == ["QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "RETRYING", "PARKED", "OLDEST"]
     assert lines[2].split()[:3] == ["default", "1", "1"]
-
-
-def test_workers_lists_sessions() -> None:
-    assert "No worker is known" in refused(3, "workers")
-    session = SessionInfo(id="s1", worker=f"host.1{HOSTILE}", host="host", pid=7, details='{"concurrency": 2}')
-    connections.broker.open_session(session)
-    (shown,) = run_json("workers")["workers"]
-    assert (shown["session"], shown["pid"], shown["state"], shown["details"]) == ("s1", 7, "alive", {"concurrency": 2})
-    text = run("workers")
-    assert "\x1b" not in text
-    assert text.splitlines()[0].split() == ["WORKER", "STATE", "PID", "SLOTS", "RUNS", "UP", "RENEWED"]
 
 
 def test_prune_drops_what_is_older(worker: Worker) -> None:

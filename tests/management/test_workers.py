@@ -16,6 +16,7 @@ from django_jobs.core.session import SessionState
 from django_jobs.testing import memory_stores
 from django_jobs.testing.child import make_session
 
+HOSTILE = "\x1b[31mred\x07\u202e"
 DETAILS = json.dumps({"slots": "2 processes", "autoscale": [1, 8], "children": [{"running": 1}, {"running": 4}]})
 
 
@@ -107,3 +108,16 @@ def test_details_of_another_make_are_borne(details: str) -> None:
 
     assert answer.done is None
     assert "s1" in run("workers")
+
+
+def test_workers_lists_sessions() -> None:
+    with pytest.raises(CommandError, match="No worker is known") as caught:
+        run("workers")
+    assert caught.value.returncode == 3
+    session = make_session("s1", worker=f"host.1{HOSTILE}", pid=7, details='{"concurrency": 2}')
+    connections.broker.open_session(session)
+    (shown,) = json.loads(run("workers", "--json"))["workers"]
+    assert (shown["session"], shown["pid"], shown["state"], shown["details"]) == ("s1", 7, "alive", {"concurrency": 2})
+    text = run("workers")
+    assert "\x1b" not in text
+    assert text.splitlines()[0].split() == ["WORKER", "STATE", "PID", "SLOTS", "RUNS", "UP", "RENEWED"]

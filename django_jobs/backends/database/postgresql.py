@@ -40,9 +40,9 @@ from django_jobs.backends.database.rows import (
     placeholders,
     rank,
 )  # fmt: skip
+from django_jobs.backends.database.settlerows import SETTLE_RECORD, settle_rows
 from django_jobs.core.claim import Want
 from django_jobs.core.message import Message
-from django_jobs.core.outcome import StoredResult
 
 _encode = msgspec.json.Encoder().encode
 
@@ -72,10 +72,6 @@ d AS (INSERT INTO {DUE} ({DUE_LIST})
       SELECT at_us, id, queue, 100 - priority, 0, body_bytes FROM j WHERE at_us > enqueued_us + {SOON_US}),
 w AS (SELECT count(pg_notify(%s, q.queue)) AS sent FROM (SELECT DISTINCT queue FROM j) q)
 SELECT j.id FROM j, w"""
-
-SETTLE_RECORD: Final = """x(c int, id text, task text, queue text, priority smallint, body text, given boolean,
-  enqueued bigint, crashes int, status text, result text, error_class text, error_message text, traceback text,
-  attempts text, attempt int, failures int, started bigint, finished bigint, worker text, keep boolean)"""
 
 CLAIM: Final = f"""
 p AS MATERIALIZED ({{pick}}),
@@ -301,7 +297,7 @@ class PostgresqlEngine(Engine):
             f"o AS MATERIALIZED (SELECT x.* FROM json_to_recordset(%s::json) AS {SETTLE_RECORD}"
             " WHERE x.c IN (SELECT c FROM whole))"
         )
-        params.append(_encode(_settle_rows(ends)).decode())
+        params.append(_encode(settle_rows(ends)).decode())
         parts.append(f"d AS (DELETE FROM {JOB} WHERE id = ANY (ARRAY(SELECT id FROM o)))")
         parts.append(
             f"""r AS (INSERT INTO {RESULT} ({", ".join(RESULT_COLUMNS)})
@@ -383,21 +379,3 @@ def _rows_of_last(cursor: Any, sql: str, params: Sequence[Any], *, steady: bool)
     if steady:
         cursor.nextset()
     return list(cursor.fetchall())
-
-
-def _settle_rows(ends: Sequence[PlainEnds]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for index, end in enumerate(ends):
-        rows += [_settle_row(index, stored) for stored in end.results]
-        rows += [{"c": index, "id": job_id, "given": given, "keep": False} for job_id, given in end.dropped]
-    return rows
-
-
-def _settle_row(index: int, s: StoredResult) -> dict[str, Any]:
-    return {
-        "c": index, "id": s.id, "task": s.task, "queue": s.queue, "priority": s.priority, "body": s.body,
-        "given": s.id_given, "enqueued": s.enqueued_us, "crashes": s.crashes, "status": s.status.value,
-        "result": s.result, "error_class": s.error_class[:255], "error_message": s.error_message,
-        "traceback": s.traceback, "attempts": s.attempts, "attempt": s.attempt, "failures": s.failures,
-        "started": s.started_us, "finished": s.finished_us, "worker": s.worker[:255], "keep": True,
-    }  # fmt: skip
