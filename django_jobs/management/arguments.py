@@ -55,7 +55,7 @@ def worker_options(options: Mapping[str, Any], *, reloader_pid: int | None) -> W
         raise CommandError(problem, returncode=2)
     pool, grace, autoscale = PoolKind(options["pool"]), options["grace_seconds"], options["autoscale"]
     if autoscale:
-        _check_autoscale(pool, options["concurrency"])
+        check_autoscale(pool, options["concurrency"])
     return WorkerOptions(
         name=options["name"] or f"{socket.gethostname()}.{os.getpid()}",
         pool=pool,
@@ -76,7 +76,12 @@ def worker_options(options: Mapping[str, Any], *, reloader_pid: int | None) -> W
     )
 
 
-def _check_autoscale(pool: PoolKind, concurrency: int | None) -> None:
+def check_autoscale(pool: PoolKind, concurrency: int | None) -> None:
+    """Refuse what does not go with `--autoscale`.
+
+    Raises:
+        CommandError: it has no processes to add, or their number is given.
+    """
     if pool is not PoolKind.PROCESSES:
         text = f"--autoscale adds and takes away processes, and --pool {pool.value} has one: say --concurrency."
         raise CommandError(text, returncode=2)

@@ -26,7 +26,7 @@ from django_jobs.core.spec import TaskSpec
 from django_jobs.exceptions import BrokerUnavailable, NotMigrated, TaskError
 from django_jobs.execution.around import around_jobs
 from django_jobs.management import patched
-from django_jobs.management.arguments import add_arguments, worker_options
+from django_jobs.management.arguments import add_arguments, check_autoscale, worker_options
 from django_jobs.management.beats import beat_in_worker, look_at_tables
 from django_jobs.management.project import EXIT_CONFIG, import_failure
 from django_jobs.ports.broker import Broker
@@ -70,6 +70,8 @@ class Command(BaseCommand):
         add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["autoscale"]:  # before the reloader, which would wait for the code to change
+            check_autoscale(PoolKind(options["pool"]), options["concurrency"])
         reload = settings.DEBUG if options["reload"] is None else options["reload"]
         if reload and options["pool"] != PoolKind.SOLO.value:
             autoreload.run_with_reloader(_run_again_and_again)
