@@ -13,6 +13,8 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests.services import DATABASE_KINDS, Database, temporary_database
 
+pytest.register_assert_rewrite("django_jobs.testing")  # before any module of tests imports it
+
 MARKED_PATHS = {
     "tests/integration/": pytest.mark.processes,
     "tests/demo/": pytest.mark.processes,

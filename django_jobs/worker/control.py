@@ -22,6 +22,9 @@ logger = logging.getLogger("django_jobs.worker")
 
 LOOK_SECONDS: Final = 1.0
 """Between looks for orders: one look-up by key."""
+ASKED_SECONDS: Final = 3.0
+"""How long a quiet worker waits for what its children are asking for."""
+ASKING_LOOK_SECONDS: Final = 0.01
 ANSWERS_KEPT: Final = 5
 MAX_STACKS: Final = 65_536
 """Characters of one answer with stacks."""
@@ -115,6 +118,13 @@ class Control:
 
     def _quiet(self, order: Order) -> Answer:
         self._shared.words[Word.QUIET] = 1
+        self._poke_children()
+        deadline = time.monotonic() + ASKED_SECONDS
+        while any(child[ChildWord.ASKING] and not child[ChildWord.DEATH] for child in self._shared.children):
+            if time.monotonic() > deadline:
+                return Answer(id=order.id, done=False, text="it claims nothing more, once the broker has answered")
+            self._sign()
+            time.sleep(ASKING_LOOK_SECONDS)
         running = sum(child[ChildWord.RUNNING] for child in self._shared.children)
         jobs = "no job runs" if not running else f"{running} running job{'' if running == 1 else 's'} may end"
         return Answer(id=order.id, done=True, text=f"it claims nothing more; {jobs}")

@@ -71,6 +71,7 @@ class ChildWord(IntEnum):
     ENDED_US = 12  # wall clock, microseconds: when it was waited for
     LIMITED = 13  # running jobs with a limit of time
     CANCELS = 14  # running jobs whose cancel is requested, as the keeper last saw them
+    ASKING = 15  # it asks for jobs, or has a want standing: what it does not yet know may be its own
     DISMISSED = 20  # it is to leave once what it runs has ended
 
 

@@ -157,6 +157,10 @@ class ChildSlots:
 
     # -- the child's own process -------------------------------------------------------------------------------
 
+    def asks(self, is_asking: bool) -> None:
+        """Say that claims may be on their way here, or that none is."""
+        self._words[self._head + ChildWord.ASKING] = is_asking
+
     def sign(self, now: float) -> None:
         """Give a sign of life."""
         self._floats[self._head + ChildWord.SIGN] = now

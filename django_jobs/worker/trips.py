@@ -76,6 +76,7 @@ class Trips:
         while True:
             self._slots.sign(self._clock())
             try:
+                self._slots.asks(True)  # before it is asked whether anything is to be claimed
                 self._want = self._want or next_want()
                 # Past the fence what has ended is still settled; a claim in doubt is repeated once the session lives.
                 want = None if self.is_fenced else self._want
@@ -88,6 +89,8 @@ class Trips:
                 if self._shared.stopping and not self.sending:
                     return None  # a claim in doubt stays published: the keeper gives it back after our end
                 self.sleep(self._backoff.failed(error))
+            finally:
+                self._slots.asks(False)
 
     def poll_seconds(self) -> float:
         """Return how long to wait for a hint: about a second, or until the next job is due."""
@@ -115,12 +118,16 @@ class Trips:
         return self._pause(unless, lambda: self._wait_and_claim(seconds, next_want))
 
     def _wait_and_claim(self, seconds: float, next_want: Callable[[], Want | None]) -> tuple[Want, Exchanged] | None:
-        self._want = want = self._want or next_want()
-        if want is None:
-            self._broker.wait(self._order.names, seconds, self._wake.read_fd)
-            return None
-        exchanged = self._broker.wait_and_claim(want, self._order.names, seconds, self._wake.read_fd)
-        return None if exchanged is None else self._answered(want, exchanged)
+        self._slots.asks(True)
+        try:
+            self._want = want = self._want or next_want()
+            if want is not None:
+                exchanged = self._broker.wait_and_claim(want, self._order.names, seconds, self._wake.read_fd)
+                return None if exchanged is None else self._answered(want, exchanged)
+        finally:
+            self._slots.asks(False)
+        self._broker.wait(self._order.names, seconds, self._wake.read_fd)
+        return None
 
     def _pause(self, unless: Callable[[], Sequence[Ended]], wait: Callable[[], T]) -> T | None:
         self._slots.sign(self._clock())

@@ -19,7 +19,7 @@ from django_jobs.client.terms import CallOptions
 from django_jobs.core.options import TaskOptions
 from django_jobs.core.policy import Policy
 from django_jobs.core.routes import Routes
-from django_jobs.core.spelling import ALIASES
+from django_jobs.core.spelling import ALIASES, RETRY_KWARGS
 from tests.docs.pages import ROOT, reference
 
 DJANGO_OPTIONS = {action for option in BaseCommand().create_parser("", "")._actions for action in option.option_strings}
@@ -121,7 +121,7 @@ def test_every_command_and_option_is_documented(name: str) -> None:
 
 
 def test_every_option_of_a_task_is_documented() -> None:
-    names = {*TaskOptions.__dataclass_fields__, *ALIASES, "name"}
+    names = {*TaskOptions.__dataclass_fields__, *ALIASES, RETRY_KWARGS, "name"}
     assert set(rows(section(reference("decorator"), "Options of a task"))) == names
 
 

@@ -25,6 +25,7 @@ from django_jobs.core.attempts import load
 from django_jobs.core.outcome import StoredResult
 from tests.integration.harness import Site, Worker, until
 from tests.integration.site import atomic, jobs
+from tests.services import DATABASE_KINDS
 
 KILLS = int(os.environ.get("ATOMIC_KILLS", "15"))
 WORKER_KILLS = 0.15
@@ -32,6 +33,9 @@ WORKER_KILLS = 0.15
 BATCH = 30
 ENDLESS = {"MAX_CRASHES": 10**6}
 LONG = 120 + 8 * KILLS
+
+on_sql = pytest.mark.parametrize("database", DATABASE_KINDS, indirect=True)
+"""Atomic jobs need a store that shares their transaction."""
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +96,7 @@ class Chaos:
 
 
 @pytest.mark.timeout(LONG)
+@on_sql
 def test_what_an_atomic_job_writes_is_there_once_whoever_is_killed(site: Site, database_alias: str) -> None:
     randomness = random.Random(KILLS)
     chaos = Chaos(site)
@@ -129,6 +134,7 @@ def _live_jobs() -> int:
     return sum(s.queued + s.running + s.scheduled + s.retrying + s.parked for s in stores.broker.stats())
 
 
+@on_sql
 def test_of_a_failed_run_nothing_is_left_but_the_failure(site: Site, database_alias: str) -> None:
     site.worker("-c", "1").ready()
 
@@ -145,6 +151,7 @@ def test_of_a_failed_run_nothing_is_left_but_the_failure(site: Site, database_al
 @pytest.mark.parametrize(
     ("task", "stays", "word"), [(atomic.pay_and_commit, 1, "COMMIT"), (atomic.pay_and_close, 0, "closed")]
 )
+@on_sql
 def test_a_job_that_ends_its_own_transaction_has_failed_and_does_not_run_again(
     site: Site, database_alias: str, task: Task[..., None], stays: int, word: str
 ) -> None:
@@ -158,6 +165,7 @@ def test_a_job_that_ends_its_own_transaction_has_failed_and_does_not_run_again(
     assert atomic.pay.delay("after").get(timeout=20) == "after"
 
 
+@on_sql
 def test_callbacks_follow_the_commit_and_cannot_undo_it(site: Site, database_alias: str) -> None:
     worker = site.worker("-c", "1").ready()
 
@@ -169,6 +177,7 @@ def test_callbacks_follow_the_commit_and_cannot_undo_it(site: Site, database_ali
     worker.says("is committed, but a callback of on_commit has failed")
 
 
+@on_sql
 def test_keys_and_places_are_free_once_an_atomic_job_has_ended(site: Site, database_alias: str) -> None:
     site.worker("-c", "2").ready()
 
@@ -177,6 +186,7 @@ def test_keys_and_places_are_free_once_an_atomic_job_has_ended(site: Site, datab
         assert paid(database_alias)["same", "paid"] == number + 1
 
 
+@on_sql
 def test_a_job_that_is_not_its_worker_s_any_more_commits_nothing(site: Site, database_alias: str) -> None:
     """A worker that slept through its death wakes up inside of a job, whose settle is refused."""
     if site.database.kind == "sqlite":
@@ -201,6 +211,7 @@ def test_a_job_that_is_not_its_worker_s_any_more_commits_nothing(site: Site, dat
     assert paid(database_alias) == {("z", "paid"): 1}
 
 
+@on_sql
 def test_a_connection_that_breaks_under_a_job_costs_it_a_run_and_nothing_else(site: Site, database_alias: str) -> None:
     if site.database.kind == "sqlite":
         pytest.skip("SQLite has no connection that could break")

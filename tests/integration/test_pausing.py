@@ -60,6 +60,8 @@ def check_pause(site: Site, pause: Callable[[], bool], resume: Callable[[], bool
     ids = enqueue(JOBS)
     until(lambda: len(site.ledger("end")) >= 50, 60, what=lambda: f"the start; {site.said()}")
     assert pause()
+    look_elsewhere(site)  # a claim that had begun before may still bring something
+    until(lambda: running() == 0, 40, what="the end of what was claimed")
     waiting = still_waiting(ids)
     assert len(waiting) > JOBS // 4, "it was paused while there was much to do"
     ids |= enqueue(MORE_JOBS, first=JOBS)
