@@ -32,11 +32,11 @@ def _install(session: nox.Session, *, extras: str = "test", django: str = "6.1")
     session.install("-e", f".[{names}]", f"django~={django}.0", *backport)
 
 
-def _run_quick(session: nox.Session, **environment: str) -> None:
+def _run_quick(session: nox.Session, *more: str, **environment: str) -> None:
     """Run the quick part, and what fails of it once more by itself: see .ci/second_look.py."""
     shutil.rmtree(".pytest_cache", ignore_errors=True)
     try:
-        session.run(*QUICK, *session.posargs, env=environment)
+        session.run(*QUICK, *more, *session.posargs, env=environment)
     except CommandFailed:
         session.run("python", ".ci/second_look.py", "1", env=environment)
 
@@ -46,7 +46,8 @@ def _run_quick(session: nox.Session, **environment: str) -> None:
 def suite(session: nox.Session, django: str) -> None:
     """Run the quick part of the suite on one pair of versions."""
     _install(session, django=django)
-    _run_quick(session)
+    # What the stores do with SQL and clocks is looked at on the oldest and the newest pair, and under USE_TZ=False.
+    _run_quick(session, *(["--ignore", "tests/backends"] if django == "6.0" else []))
 
 
 @nox.session(python=NEWEST_PYTHON)
